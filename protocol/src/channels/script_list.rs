@@ -1,0 +1,54 @@
+//! `script:list`: the scripts of a project.
+
+use serde::{Deserialize, Serialize};
+
+use super::Channel;
+use crate::abi::Kind;
+use crate::actions::Role;
+use crate::script::Record;
+
+/// Names the types of `script:list`.
+#[derive(Debug)]
+pub struct ScriptList;
+
+impl Channel for ScriptList {
+    const NAME: &'static str = "script:list";
+    const ROLE: Role = Role::Scripts;
+    type Request = Request;
+    type Reply = Reply;
+}
+
+/// The payload. Every field narrows the list.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "ScriptListRequest")]
+pub struct Request {
+    /// Only this kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// Only those that run, or only those that do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Only those with this text in slug, title or body, without regard to case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// The data, by slug.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "ScriptListReply")]
+pub struct Reply {
+    /// What fits the request.
+    pub scripts: Vec<Record>,
+    /// Files in the folder that are no scripts, and why.
+    pub errors: Vec<FileError>,
+}
+
+/// A file that cannot be taken as a script. It is reported, never skipped in silence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct FileError {
+    /// The file's name below the project's folder.
+    pub file: String,
+    /// Why.
+    pub problem: String,
+}

@@ -1,0 +1,122 @@
+//! `supervisor:status`: what a node is and how it is.
+
+use serde::{Deserialize, Serialize};
+
+use super::Channel;
+use crate::actions::Role;
+
+/// Names the types of `supervisor:status`.
+#[derive(Debug)]
+pub struct SupervisorStatus;
+
+impl Channel for SupervisorStatus {
+    const NAME: &'static str = "supervisor:status";
+    const ROLE: Role = Role::Supervisor;
+    type Request = Request;
+    type Reply = Reply;
+}
+
+/// The payload.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "SupervisorStatusRequest")]
+pub struct Request {
+    /// Only the node of this name answers; without it every node does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+}
+
+/// The data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "SupervisorStatusReply")]
+pub struct Reply {
+    /// The node's name.
+    pub node: String,
+    /// Callboard's version.
+    pub version: String,
+    /// The node's process id.
+    pub pid: u32,
+    /// When it became ready, RFC 3339.
+    pub started_at: String,
+    /// What it serves.
+    pub roles: Vec<Role>,
+    /// Whether it takes calls.
+    pub ready: bool,
+    /// Its actors.
+    pub parts: Vec<Part>,
+    /// Its cells, where it is a worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
+}
+
+/// How an actor is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Part {
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    pub state: State,
+    /// How often it was started again.
+    pub restarts: u64,
+}
+
+/// How an actor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "PartState")]
+pub enum State {
+    /// It answers.
+    Up,
+    /// It is about to be started again.
+    Restarting,
+    /// It failed too often and stays down.
+    Failed,
+}
+
+/// A worker's cells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Pool {
+    /// The interpreter's version.
+    pub python: Option<String>,
+    /// The zygote's process id.
+    pub zygote: Option<u32>,
+    /// The layers of the lock that are in force in a cell, as the newest one reported them.
+    pub layers: Vec<String>,
+    /// How many cells may run at once.
+    pub places: u32,
+    /// How many run.
+    pub running: u32,
+    /// Calls that wait for a place.
+    pub queued: u32,
+    /// Cells, with the script that each holds.
+    pub cells: Vec<Cell>,
+    /// Cells started since the node's start.
+    pub started: u64,
+    /// Cells killed at a deadline.
+    pub killed: u64,
+    /// Cells that died by themselves.
+    pub died: u64,
+    /// Cells that made room for others.
+    pub evicted: u64,
+}
+
+/// One cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cell {
+    /// Its process id.
+    pub pid: u32,
+    /// Whose script it holds.
+    pub project: String,
+    /// The script.
+    pub script: String,
+    /// The script's version.
+    pub version: u64,
+    /// Calls that it has answered.
+    pub calls: u64,
+    /// Whether it runs one.
+    pub busy: bool,
+}

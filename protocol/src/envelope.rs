@@ -1,0 +1,489 @@
+//! The envelope of actions: what a request may hold and how a reply is written. Channels have their own, in `channel`.
+
+use std::borrow::Cow;
+
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{self, ActionUnknown, Failure};
+use crate::format::Format;
+use crate::problem::{Problem, ROOT, safe};
+use crate::raw::{self, Raw};
+use crate::writer::Writer;
+
+/// Header that carries a call's deadline onward, in ms since the epoch.
+pub const DEADLINE: &str = "Callboard-Deadline";
+/// Header that names the project of a bare payload.
+pub const PROJECT: &str = "Callboard-Project";
+/// Header of every reply: the request it answers.
+pub const REQUEST_ID: &str = "Callboard-Request-Id";
+/// Header of every reply: the node that answered.
+pub const NODE: &str = "Callboard-Node";
+/// Header that joins what belongs together over several requests; a UUID.
+pub const CORRELATION_ID: &str = "Callboard-Correlation-Id";
+/// ADR-32 header of a failure: its number.
+pub const ERROR_NUMBER: &str = "Nats-Service-Error-Code";
+/// ADR-32 header of a failure: its code and text.
+pub const ERROR_TEXT: &str = "Nats-Service-Error";
+
+/// A caller's id for a request: 1–128 characters of printable ASCII.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct RequestId(#[schemars(length(min = 1, max = 128), regex(pattern = r"^[\x20-\x7e]+$"))] String);
+
+impl RequestId {
+    /// Checks `text`.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let fits = (1..=128).contains(&text.len()) && text.bytes().all(|b| (0x20..=0x7e).contains(&b));
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// A new id, a UUID v7, for a caller who gave none.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(crate::Id::generate().to_string())
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for RequestId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = text(deserializer)?;
+        Self::new(&text).ok_or_else(|| safe("expected 1 to 128 characters of printable ASCII"))
+    }
+}
+
+/// The isolation boundary of scripts, records and state: `[a-z0-9_]{1,64}`, refused otherwise, never normalised.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct Project(#[schemars(regex(pattern = r"^[a-z0-9_]{1,64}$"))] String);
+
+impl Project {
+    /// Checks `text`.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Project {
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for Project {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = text(deserializer)?;
+        Self::new(&text).ok_or_else(|| safe("expected 1 to 64 characters of a-z, 0-9 and _"))
+    }
+}
+
+/// What a caller must show to cancel or resume its call. Cannot be printed.
+#[derive(Clone, PartialEq, Eq, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct Token(#[schemars(length(min = 16, max = 128))] String);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token")
+    }
+}
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = text(deserializer)?;
+        let fits = (16..=128).contains(&text.chars().count());
+        if fits { Ok(Self(text.into_owned())) } else { Err(safe("expected 16 to 128 characters")) }
+    }
+}
+
+/// Text, borrowed where the message allows. A plain `Cow` would always own.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+    struct Text;
+    impl<'de> de::Visitor<'de> for Text {
+        type Value = Cow<'de, str>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_borrowed_str<E: de::Error>(self, value: &'de str) -> Result<Self::Value, E> {
+            Ok(Cow::Borrowed(value))
+        }
+
+        fn visit_str<E: de::Error>(self, value: &str) -> Result<Self::Value, E> {
+            Ok(Cow::Owned(value.to_owned()))
+        }
+    }
+    deserializer.deserialize_str(Text)
+}
+
+/// A request as a caller may write it in full.
+#[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "ActionRequest")]
+pub struct Envelope<'a> {
+    /// Chosen by the caller; the reply carries the same one.
+    pub request_id: RequestId,
+    /// Must equal the subject's action.
+    pub action: Cow<'a, str>,
+    /// Follows the action's own schema.
+    #[serde(borrow)]
+    pub payload: Raw<'a>,
+    /// When the caller sent it, RFC 3339.
+    #[schemars(with = "String")]
+    pub timestamp: jiff::Timestamp,
+    /// Shortens or extends the action's default, in ms, capped by the node's maximum.
+    #[schemars(range(min = 1))]
+    pub timeout_ms: Option<u64>,
+    /// Asks for parts as they come; only for actions that can stream.
+    pub stream: Option<bool>,
+    /// The isolation boundary; `default` if left out.
+    pub project: Option<Project>,
+    /// How long work goes on when nobody listens any more, in ms.
+    #[schemars(range(max = 60_000))]
+    pub lease_ms: Option<u32>,
+    /// Whoever cancels or resumes must show it.
+    pub token: Option<Token>,
+}
+
+/// A request as the node takes it, whichever way it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request<'a> {
+    /// The caller's id, or a new one.
+    pub request_id: RequestId,
+    /// What the action gets.
+    pub payload: Raw<'a>,
+    /// When the caller sent it; a bare payload does not say.
+    pub timestamp: Option<jiff::Timestamp>,
+    /// The time that the caller gives it, in ms.
+    pub timeout_ms: Option<u64>,
+    /// Whether parts are asked for.
+    pub stream: bool,
+    /// The isolation boundary, if the envelope names one.
+    pub project: Option<Project>,
+    /// How long work goes on when nobody listens any more, in ms.
+    pub lease_ms: u32,
+    /// What whoever cancels must show.
+    pub token: Option<Token>,
+}
+
+/// A refused request: the failure and the id that its reply bears.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refused {
+    /// The caller's id if it could be read.
+    pub request_id: RequestId,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// What tells an envelope from a bare payload.
+#[derive(Deserialize)]
+struct Probe {
+    payload: Option<de::IgnoredAny>,
+}
+
+/// What can be saved of a broken envelope for its reply.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Remains<'a> {
+    #[serde(borrow)]
+    request_id: Option<Raw<'a>>,
+}
+
+impl<'a> Request<'a> {
+    /// Reads the body of a message that came on the subject of `action`. `known` is the whitelist.
+    ///
+    /// # Errors
+    /// The body is no request for this action.
+    pub fn read(
+        format: Format,
+        body: &'a [u8],
+        action: &str,
+        known: impl Fn(&str) -> bool,
+    ) -> Result<Self, Box<Refused>> {
+        match raw::read::<Envelope<'a>>(format, body, ROOT) {
+            Ok(envelope) => Self::of_envelope(envelope, action, known),
+            Err(problem) => match raw::read::<Probe>(format, body, ROOT) {
+                Ok(Probe { payload: None }) => Ok(Self::of_bare(format, body)),
+                Ok(Probe { payload: Some(_) }) => Err(refuse(saved_id(format, body), problem.into())),
+                Err(unreadable) => Err(refuse(None, unreadable.into())),
+            },
+        }
+    }
+
+    fn of_envelope(
+        envelope: Envelope<'a>,
+        action: &str,
+        known: impl Fn(&str) -> bool,
+    ) -> Result<Self, Box<Refused>> {
+        let id = envelope.request_id;
+        if envelope.action != action {
+            let failure = if known(&envelope.action) {
+                Failure::request("action", "names another action than the subject does")
+            } else {
+                Failure::ActionUnknown(ActionUnknown { action: envelope.action.chars().take(64).collect() })
+            };
+            return Err(refuse(Some(id), failure));
+        }
+        let lease_ms = envelope.lease_ms.unwrap_or(0);
+        if lease_ms > 60_000 {
+            return Err(refuse(Some(id), Failure::request("leaseMs", "expected 0 to 60000")));
+        }
+        if envelope.timeout_ms == Some(0) {
+            return Err(refuse(Some(id), Failure::request("timeoutMs", "expected at least 1")));
+        }
+        Ok(Self {
+            request_id: id,
+            payload: envelope.payload,
+            timestamp: Some(envelope.timestamp),
+            timeout_ms: envelope.timeout_ms,
+            stream: envelope.stream.unwrap_or(false),
+            project: envelope.project,
+            lease_ms,
+            token: envelope.token,
+        })
+    }
+
+    fn of_bare(format: Format, body: &'a [u8]) -> Self {
+        Self {
+            request_id: RequestId::generate(),
+            payload: Raw::trusted(format, body),
+            timestamp: None,
+            timeout_ms: None,
+            stream: false,
+            project: None,
+            lease_ms: 0,
+            token: None,
+        }
+    }
+}
+
+fn refuse(request_id: Option<RequestId>, failure: Failure) -> Box<Refused> {
+    Box::new(Refused { request_id: request_id.unwrap_or_else(RequestId::generate), failure })
+}
+
+fn saved_id(format: Format, body: &[u8]) -> Option<RequestId> {
+    raw::read::<Remains<'_>>(format, body, ROOT).ok()?.request_id?.read(ROOT).ok()
+}
+
+/// The reply of a success, with the action's data as they are.
+#[must_use]
+pub fn success(
+    format: Format,
+    request_id: &RequestId,
+    data: &Raw<'_>,
+    timestamp: jiff::Timestamp,
+) -> Vec<u8> {
+    let mut writer = Writer::new(format, data.bytes().len() + 160);
+    head(&mut writer, request_id, true);
+    writer.key("data");
+    writer.raw(data);
+    tail(&mut writer, timestamp);
+    writer.finish()
+}
+
+/// The reply of a failure.
+#[must_use]
+pub fn failure(
+    format: Format,
+    request_id: &RequestId,
+    failure: Failure,
+    timestamp: jiff::Timestamp,
+) -> Vec<u8> {
+    let mut writer = Writer::new(format, 512);
+    head(&mut writer, request_id, false);
+    writer.key("error");
+    writer.value(&failure::Body::from(failure));
+    tail(&mut writer, timestamp);
+    writer.finish()
+}
+
+fn head(writer: &mut Writer, request_id: &RequestId, ok: bool) {
+    writer.object(4);
+    writer.key("requestId");
+    writer.value(request_id);
+    writer.key("ok");
+    writer.value(&ok);
+}
+
+fn tail(writer: &mut Writer, timestamp: jiff::Timestamp) {
+    writer.key("timestamp");
+    writer.value(&format_args!("{timestamp:.3}"));
+    writer.end_object();
+}
+
+/// A reply as a caller reads it. Replies may grow: unknown keys are passed over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "ActionReply")]
+pub struct Reply {
+    /// The request that this answers.
+    pub request_id: String,
+    /// Whether `data` or `error` is there.
+    pub ok: bool,
+    /// What the action returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<serde_json::Value>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<failure::Body>,
+    /// When the node answered, RFC 3339.
+    pub timestamp: String,
+}
+
+impl Reply {
+    /// Reads a reply in either format.
+    ///
+    /// # Errors
+    /// The bytes are no reply.
+    pub fn read(format: Format, body: &[u8]) -> Result<Self, Problem> {
+        raw::read(format, body, ROOT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn encode(format: Format, value: &Value) -> Vec<u8> {
+        match format {
+            Format::Json => serde_json::to_vec(value).unwrap(),
+            Format::MessagePack => rmp_serde::to_vec_named(value).unwrap(),
+        }
+    }
+
+    fn full() -> Value {
+        json!({"requestId": "r 1", "action": "macro.render", "payload": {"script": "x"}, "timestamp": "2026-01-02T03:04:05Z"})
+    }
+
+    fn take(format: Format, value: &Value) -> Result<(String, Option<u64>), Failure> {
+        let body = encode(format, value);
+        let known = |name: &str| name.starts_with("macro.");
+        Request::read(format, &body, "macro.render", known)
+            .map(|request| (request.request_id.as_str().to_owned(), request.timeout_ms))
+            .map_err(|refused| refused.failure)
+    }
+
+    #[test]
+    fn a_whole_envelope_is_read_in_both_formats() {
+        let mut value = full();
+        value["timeoutMs"] = json!(250);
+        for format in [Format::Json, Format::MessagePack] {
+            assert_eq!(take(format, &value), Ok(("r 1".to_owned(), Some(250))));
+        }
+    }
+
+    #[test]
+    fn an_object_without_the_key_payload_is_the_payload_itself() {
+        for format in [Format::Json, Format::MessagePack] {
+            let body = encode(format, &json!({"script": "x", "requestId": 5}));
+            let request = Request::read(format, &body, "macro.render", |_| true).unwrap();
+            assert_eq!(request.payload.bytes(), body);
+            assert_eq!(request.request_id.as_str().len(), 36);
+        }
+    }
+
+    #[test]
+    fn each_broken_field_is_named() {
+        let cases = [
+            ("requestId", json!(""), "requestId", "expected 1 to 128 characters of printable ASCII"),
+            ("requestId", json!("ä"), "requestId", "expected 1 to 128 characters of printable ASCII"),
+            ("project", json!("../etc"), "project", "expected 1 to 64 characters of a-z, 0-9 and _"),
+            ("timeoutMs", json!("soon"), "timeoutMs", "expected u64"),
+            ("timeoutMs", json!(0), "timeoutMs", "expected at least 1"),
+            ("leaseMs", json!(60_001), "leaseMs", "expected 0 to 60000"),
+            ("token", json!("short"), "token", "expected 16 to 128 characters"),
+            ("action", json!("macro.other"), "action", "names another action than the subject does"),
+        ];
+        for (field, broken, path, problem) in cases {
+            let mut value = full();
+            value[field] = broken;
+            assert_eq!(take(Format::Json, &value), Err(Failure::request(path, problem)), "{field}");
+            assert!(
+                matches!(take(Format::MessagePack, &value), Err(Failure::RequestInvalid(p)) if p.path == path),
+                "{field}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_or_a_wrong_time_is_refused_with_its_path() {
+        let mut value = full();
+        value["extra"] = json!(1);
+        assert!(matches!(take(Format::Json, &value), Err(Failure::RequestInvalid(p)) if p.path == "extra"));
+        let mut value = full();
+        value["timestamp"] = json!("yesterday");
+        assert!(
+            matches!(take(Format::Json, &value), Err(Failure::RequestInvalid(p)) if p.path == "timestamp")
+        );
+    }
+
+    #[test]
+    fn an_action_that_nobody_lists_is_unknown() {
+        let mut value = full();
+        value["action"] = json!("shell.run");
+        let unknown = Failure::ActionUnknown(ActionUnknown { action: "shell.run".to_owned() });
+        assert_eq!(take(Format::Json, &value), Err(unknown));
+    }
+
+    #[test]
+    fn a_refusal_bears_the_callers_id_where_it_can_be_read() {
+        let mut value = full();
+        value["project"] = json!(7);
+        let body = encode(Format::Json, &value);
+        let refused = Request::read(Format::Json, &body, "macro.render", |_| true).unwrap_err();
+        assert_eq!(refused.request_id.as_str(), "r 1");
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused_at_the_root() {
+        for body in [b"[]".as_slice(), b"", b"\xff", b"\"x\"", b"nul", b"{"] {
+            let refused = Request::read(Format::Json, body, "macro.render", |_| true).unwrap_err();
+            assert!(matches!(&refused.failure, Failure::RequestInvalid(p) if p.path == "$"), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn replies_say_the_same_in_both_formats() {
+        let id = RequestId::new("r").unwrap();
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        for format in [Format::Json, Format::MessagePack] {
+            let data = encode(format, &json!({"html": "x"}));
+            let reply =
+                Reply::read(format, &success(format, &id, &Raw::trusted(format, &data), now)).unwrap();
+            assert_eq!(
+                serde_json::to_value(reply).unwrap(),
+                json!({"requestId": "r", "ok": true, "data": {"html": "x"}, "timestamp": "1970-01-01T00:00:00.000Z"})
+            );
+            let reply =
+                Reply::read(format, &super::failure(format, &id, Failure::request("a.b", "c"), now)).unwrap();
+            assert_eq!(
+                reply.error.unwrap().details,
+                Some(failure::Details::Problem(Problem::new("a.b", "c")))
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_cannot_be_printed() {
+        let token: Token = serde_json::from_str("\"0123456789abcdef\"").unwrap();
+        assert_eq!(format!("{token:?}"), "Token");
+    }
+}

@@ -1,0 +1,27 @@
+//! What crosses a process border in Callboard: subjects, envelopes, codes, the script ABI and the pipe's frames.
+//!
+//! Everything here is data and pure functions over data. There is no I/O, no clock and no other crate of ours:
+//! the node and the cell, which share nothing else, meet here.
+
+pub mod abi;
+pub mod actions;
+pub mod channel;
+pub mod channels;
+pub mod code;
+pub mod envelope;
+pub mod failure;
+pub mod format;
+pub mod frame;
+pub mod id;
+pub mod problem;
+pub mod raw;
+pub mod schema;
+pub mod script;
+pub mod subject;
+pub mod writer;
+
+pub use failure::Failure;
+pub use format::Format;
+pub use id::Id;
+pub use problem::Problem;
+pub use raw::Raw;

@@ -1,1 +1,16 @@
-//! placeholder while the skeleton is laid
+//! Callboard's node and command line. The binary only parses its arguments and calls `cli`.
+//!
+//! A call takes one way: subject → `bus` → `router` → actor → cell → reply. Actors (`worker`, `scripts`,
+//! `supervisor`) do not know each other: they ask over the bus. ARCHITECTURE.md is the map.
+
+#![forbid(unsafe_code)]
+
+pub mod bus;
+pub mod call;
+pub mod config;
+pub mod node;
+pub mod router;
+pub mod scripts;
+pub mod slot;
+pub mod supervisor;
+pub mod worker;

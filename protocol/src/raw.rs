@@ -45,6 +45,15 @@ impl<'a> Raw<'a> {
         &self.bytes
     }
 
+    /// The value's bytes without a copy where they are a part of `message`.
+    #[must_use]
+    pub fn into_bytes(self, message: &bytes::Bytes) -> bytes::Bytes {
+        match self.bytes {
+            Cow::Borrowed(part) => message.slice_ref(part),
+            Cow::Owned(bytes) => bytes.into(),
+        }
+    }
+
     /// Reads the value as `T`; `root` is its path in messages.
     ///
     /// # Errors
@@ -91,6 +100,45 @@ fn read_message_pack<'a, T: Deserialize<'a>>(bytes: &'a [u8], root: &str) -> Res
         Err(error) => Err(Problem::at(root, &error.path().to_string(), &error.inner().to_string())),
         Ok(value) if at_end(&mut deserializer) => Ok(value),
         Ok(_) => Err(Problem::new(root, "more than one value")),
+    }
+}
+
+/// Checks how deep the containers of a body stand in each other, in one pass and without memory. Raw values are passed
+/// over by serde without a limit, so whoever lets a body in looks here first. MessagePack is limited where it is read.
+///
+/// # Errors
+/// Names the first key path prefix that is known without parsing: the whole body.
+pub fn check_depth(format: Format, bytes: &[u8], deepest: usize) -> Result<(), Problem> {
+    if format == Format::MessagePack {
+        return Ok(());
+    }
+    let mut depth = 0_usize;
+    let mut bytes = bytes.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > deepest {
+                    return Err(Problem::new(crate::problem::ROOT, format!("nested deeper than {deepest} containers")));
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'"' => skip_string(&mut bytes),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => {
+                bytes.next();
+            }
+            _ => {}
+        }
     }
 }
 
@@ -408,6 +456,15 @@ mod tests {
         let mut bytes = b"\x81\xa5value".to_vec();
         bytes.extend(std::iter::repeat_n(0x91, 1 << 20));
         read::<Holder<'_>>(Format::MessagePack, &bytes, "$").unwrap_err();
+    }
+
+    #[test]
+    fn depth_is_counted_outside_of_strings_only() {
+        let nested = format!("{}1{}", "[".repeat(5), "]".repeat(5));
+        check_depth(Format::Json, nested.as_bytes(), 5).unwrap();
+        check_depth(Format::Json, nested.as_bytes(), 4).unwrap_err();
+        check_depth(Format::Json, br#"["[[[[[[\"[[[["]"#, 1).unwrap();
+        check_depth(Format::Json, b"[],[],[],{}", 1).unwrap();
     }
 
     #[test]

@@ -1,0 +1,277 @@
+//! The node's connection to the broker: the one place that knows NATS. It takes messages in, hands them to the
+//! router and publishes exactly one terminal reply each. ADR-32 services are in `bus::service`, the way of one
+//! message in `bus::intake`, questions to other parts in `bus::ask`.
+
+pub mod ask;
+pub mod intake;
+pub mod reply;
+pub mod service;
+pub mod stats;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use async_nats::{ConnectOptions, Event, Subscriber};
+use futures_util::StreamExt as _;
+use protocol::actions::Role;
+use protocol::subject::Prefix;
+use protocol::{actions, channels};
+use tokio::sync::watch;
+
+use crate::config;
+
+/// Smallest `max_payload` of a broker that carries everything Callboard may answer, in bytes.
+const WANTED_PAYLOAD: usize = 4 << 20;
+/// Longest wait for the first connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// A half-open connection is noticed after two to three of these.
+const PING: Duration = Duration::from_secs(2);
+/// Messages that one subscription holds before the broker is told that we are slow.
+const PENDING: usize = 65_536;
+
+/// Why the broker cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection.
+    #[error("cannot connect to the broker at {url}: {why}")]
+    Connect {
+        /// Where it should be.
+        url: String,
+        /// What the client says.
+        why: String,
+    },
+    /// A file that the connection needs.
+    #[error("cannot read the credentials: {0}")]
+    Credentials(std::io::Error),
+    /// The connection broke while the node was starting.
+    #[error("the broker refused a subscription: {0}")]
+    Subscribe(String),
+    /// The node cannot hear itself.
+    #[error("the node does not hear its own request: {0}")]
+    Deaf(String),
+}
+
+/// The connection, shared by everything in the node.
+pub struct Bus {
+    client: async_nats::Client,
+    /// In front of every subject.
+    pub prefix: Prefix,
+    /// The node's name.
+    pub node: String,
+    /// The service's id, a new one at each start.
+    pub id: protocol::Id,
+    /// When the node connected.
+    pub started: jiff::Timestamp,
+    /// Subject prefixes that replies may go to, besides NATS's own.
+    inboxes: Vec<String>,
+    settings: intake::Settings,
+    stats: stats::Stats,
+    in_flight: Cell<u64>,
+    idle: tokio::sync::Notify,
+    stop: watch::Sender<bool>,
+    listening: RefCell<Vec<tokio::task::JoinHandle<()>>>,
+    connections: watch::Receiver<u64>,
+}
+
+impl Bus {
+    /// Connects to the broker.
+    ///
+    /// # Errors
+    /// There is none, or it does not let us in.
+    pub async fn connect(config: &config::Config, node: &str, url: &str) -> Result<Rc<Self>, Error> {
+        let (counter, connections) = watch::channel(0_u64);
+        let options = options(config, node, counter).await?;
+        let connect = tokio::time::timeout(CONNECT, options.connect(url)).await;
+        let failed = |why: String| Error::Connect { url: url.to_owned(), why };
+        let client = connect.map_err(|_| failed("no answer".to_owned()))?.map_err(|error| failed(error.to_string()))?;
+        let largest = client.max_payload();
+        if largest < WANTED_PAYLOAD {
+            tracing::warn!(largest, wanted = WANTED_PAYLOAD, "the broker's max_payload is small: large answers will fail");
+        }
+        Ok(Rc::new(Self {
+            client,
+            prefix: Prefix::new(&config.node.prefix).unwrap_or_default(),
+            node: node.to_owned(),
+            id: protocol::Id::generate(),
+            started: jiff::Timestamp::now(),
+            inboxes: config.nats.inboxes.clone(),
+            settings: intake::Settings::new(config),
+            stats: stats::Stats::default(),
+            in_flight: Cell::new(0),
+            idle: tokio::sync::Notify::new(),
+            stop: watch::Sender::new(false),
+            listening: RefCell::new(Vec::new()),
+            connections,
+        }))
+    }
+
+    /// Takes calls for `roles` and hands them to `router`, until [`Bus::stop`].
+    ///
+    /// # Errors
+    /// The broker refuses a subscription.
+    pub async fn serve(self: &Rc<Self>, roles: &[Role], router: Rc<crate::router::Router>) -> Result<(), Error> {
+        for spec in actions::ALL.iter().filter(|spec| roles.contains(&spec.role)) {
+            let subscriber = self.subscribe(spec.name, Some(spec.role)).await?;
+            let endpoint = self.stats.endpoint(spec.name, spec.role);
+            self.listen(subscriber, Rc::clone(&router), move |bus, router, message| {
+                let endpoint = Rc::clone(&endpoint);
+                intake::action(bus, router, spec, endpoint, message)
+            });
+        }
+        for spec in channels::ALL.iter().filter(|spec| roles.contains(&spec.role)) {
+            let subject = protocol::subject::of_channel(spec.name);
+            let group = (spec.role != Role::Supervisor).then_some(spec.role);
+            let subscriber = self.subscribe(&subject, group).await?;
+            let endpoint = self.stats.endpoint(spec.name, spec.role);
+            self.listen(subscriber, Rc::clone(&router), move |bus, router, message| {
+                let endpoint = Rc::clone(&endpoint);
+                intake::channel(bus, router, spec, endpoint, message)
+            });
+        }
+        service::serve(self).await
+    }
+
+    async fn subscribe(&self, name: &str, group: Option<Role>) -> Result<Subscriber, Error> {
+        let subject = self.prefix.subject(name);
+        let subscribed = match group {
+            Some(role) => self.client.queue_subscribe(subject, role.as_str().to_owned()).await,
+            None => self.client.subscribe(subject).await,
+        };
+        subscribed.map_err(|error| Error::Subscribe(error.to_string()))
+    }
+
+    /// Handles each message in a task of its own until the node stops; then takes what has already come.
+    fn listen<F>(
+        self: &Rc<Self>,
+        mut subscriber: Subscriber,
+        router: Rc<crate::router::Router>,
+        handle: impl Fn(Rc<Self>, Rc<crate::router::Router>, async_nats::Message) -> F + 'static,
+    ) where
+        F: Future<Output = ()> + 'static,
+    {
+        let bus = Rc::clone(self);
+        let mut stop = self.stop.subscribe();
+        let task = tokio::task::spawn_local(async move {
+            let mut draining = false;
+            loop {
+                let message = tokio::select! {
+                    message = subscriber.next() => message,
+                    _ = stop.changed(), if !draining => {
+                        draining = true;
+                        if let Err(error) = subscriber.drain().await {
+                            tracing::warn!(%error, "a subscription could not be drained");
+                        }
+                        continue;
+                    }
+                };
+                let Some(message) = message else { break };
+                bus.in_flight.set(bus.in_flight.get() + 1);
+                let done = InFlight(Rc::clone(&bus));
+                let handled = handle(Rc::clone(&bus), Rc::clone(&router), message);
+                tokio::task::spawn_local(async move {
+                    handled.await;
+                    drop(done);
+                });
+            }
+        });
+        self.listening.borrow_mut().push(task);
+    }
+
+    /// A subscription of the node's own, outside the routing table.
+    ///
+    /// # Errors
+    /// The broker refuses it.
+    pub async fn hear(&self, name: &str) -> Result<Subscriber, Error> {
+        self.subscribe(name, None).await
+    }
+
+    /// Tells all who listen that something happened. There is no answer.
+    pub async fn tell<T: serde::Serialize>(&self, name: &str, event: &T) {
+        let body = serde_json::to_vec(event).unwrap_or_default();
+        let publish = self.client.publish(self.prefix.subject(name), body.into());
+        match tokio::time::timeout(Duration::from_secs(2), publish).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(name, %error, "an event could not be published"),
+            Err(_) => tracing::warn!(name, "an event could not be published: the broker is away"),
+        }
+    }
+
+    /// Sends a request to ourselves: the proof that subscriptions are in force, which a flush is not.
+    ///
+    /// # Errors
+    /// No answer within two seconds.
+    pub async fn hear_oneself(&self) -> Result<(), Error> {
+        let subject = format!("$SRV.PING.{}.{}", service::NAME, self.id);
+        let request = async_nats::Request::new().timeout(Some(Duration::from_secs(2)));
+        let answer = self.client.send_request(subject, request).await;
+        answer.map(|_| ()).map_err(|error| Error::Deaf(error.to_string()))
+    }
+
+    /// Counts the connections made so far; a new one means that messages may have been missed.
+    #[must_use]
+    pub fn connections(&self) -> watch::Receiver<u64> {
+        self.connections.clone()
+    }
+
+    /// Stops taking calls, waits at most `limit` for those that run, and sends what is left to send.
+    pub async fn stop(&self, limit: Duration) {
+        self.stop.send_replace(true);
+        let end = Instant::now() + limit;
+        let listening = std::mem::take(&mut *self.listening.borrow_mut());
+        for task in listening {
+            let left = end.saturating_duration_since(Instant::now());
+            let _ended = tokio::time::timeout(left, task).await;
+        }
+        while self.in_flight.get() > 0 {
+            let left = end.saturating_duration_since(Instant::now());
+            if tokio::time::timeout(left, self.idle.notified()).await.is_err() {
+                tracing::warn!(calls = self.in_flight.get(), "calls were still running when the node stopped");
+                break;
+            }
+        }
+        if tokio::time::timeout(Duration::from_secs(2), self.client.flush()).await.is_err() {
+            tracing::warn!("the broker did not take the last replies");
+        }
+    }
+}
+
+/// Counts a message until its handling has ended, however it ends.
+struct InFlight(Rc<Bus>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
+        if self.0.in_flight.get() == 0 {
+            self.0.idle.notify_one();
+        }
+    }
+}
+
+async fn options(config: &config::Config, node: &str, counter: watch::Sender<u64>) -> Result<ConnectOptions, Error> {
+    let mut options = ConnectOptions::new()
+        .name(format!("callboard {node}"))
+        .ping_interval(PING)
+        .connection_timeout(CONNECT)
+        .subscription_capacity(PENDING)
+        .max_reconnects(None)
+        .event_callback(move |event| {
+            match event {
+                Event::Connected => {
+                    counter.send_modify(|count| *count += 1);
+                    tracing::info!("connected to the broker");
+                }
+                Event::Disconnected => tracing::warn!("the connection to the broker is lost; trying again"),
+                other => tracing::warn!("broker: {other}"),
+            }
+            std::future::ready(())
+        });
+    if let Some(file) = &config.nats.credentials {
+        let text = tokio::fs::read_to_string(file).await.map_err(Error::Credentials)?;
+        options = options.credentials(&text).map_err(Error::Credentials)?;
+    }
+    if let Some(file) = &config.nats.ca {
+        options = options.add_root_certificates(file.clone());
+    }
+    Ok(options)
+}

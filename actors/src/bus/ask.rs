@@ -1,0 +1,70 @@
+//! Questions of one part to another over the bus. They bear the deadline and the correlation of the call that they
+//! are asked for, and end by that deadline whatever the broker does.
+
+use std::time::{Duration, SystemTime};
+
+use async_nats::{HeaderMap, Request};
+use async_nats::client::RequestErrorKind;
+use protocol::envelope::{CORRELATION_ID, DEADLINE, PROJECT, Reply};
+use protocol::{Failure, Format};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Bus;
+use crate::call::{Origin, millis};
+
+impl Bus {
+    /// Asks whoever serves `action`.
+    ///
+    /// # Errors
+    /// What the other part answered; `UNAVAILABLE` if nobody serves it; `PY_TIMEOUT` if no answer came in time.
+    pub async fn ask<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        action: &'static str,
+        question: &Q,
+        origin: &Origin,
+    ) -> Result<A, Failure> {
+        let left = origin.deadline.left();
+        let late = || origin.deadline.passed_in_queue(None);
+        if left.is_zero() {
+            return Err(late());
+        }
+        let body = serde_json::to_vec(question).map_err(|_| Failure::unavailable(action, 1_000))?;
+        let request = Request::new().payload(body.into()).headers(headers(origin)).timeout(Some(left));
+        let asked = self.client.send_request(self.prefix.subject(action), request);
+        // The client's own timeout does not cover a full send queue.
+        let answer = match tokio::time::timeout(left + Duration::from_millis(10), asked).await {
+            Ok(Ok(message)) => message,
+            Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
+                return Err(Failure::unavailable(action, 1_000));
+            }
+            Ok(Err(error)) if error.kind() == RequestErrorKind::TimedOut => return Err(late()),
+            Ok(Err(_)) => return Err(Failure::unavailable("broker", 1_000)),
+            Err(_) => return Err(late()),
+        };
+        read(action, &answer.payload)
+    }
+}
+
+fn read<A: DeserializeOwned>(action: &'static str, body: &[u8]) -> Result<A, Failure> {
+    let broken = |_| Failure::response(action, "an answer that cannot be read");
+    let reply = Reply::read(Format::Json, body).map_err(broken)?;
+    match (reply.data, reply.error) {
+        (Some(data), _) => serde_json::from_value(data).map_err(|_| Failure::response(action, "an answer of another shape")),
+        (None, Some(error)) => {
+            tracing::warn!(action, code = %error.code, "another part could not answer");
+            Err(Failure::unavailable(action, 1_000))
+        }
+        (None, None) => Err(Failure::response(action, "an answer without data")),
+    }
+}
+
+fn headers(origin: &Origin) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let deadline = SystemTime::now() + origin.deadline.left();
+    let epoch = deadline.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    headers.insert(DEADLINE, millis(epoch).to_string());
+    headers.insert(CORRELATION_ID, origin.correlation.to_string());
+    headers.insert(PROJECT, origin.project.as_str().to_owned());
+    headers
+}

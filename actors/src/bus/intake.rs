@@ -1,0 +1,316 @@
+//! The way of one message: reply subject, format, envelope, deadline, handler, one terminal reply. Nothing here
+//! knows what an action does.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use async_nats::{HeaderMap, Message};
+use protocol::channel::{self, Code as ChannelCode, Locale};
+use protocol::envelope::{self, CORRELATION_ID, DEADLINE, PROJECT, Project, RequestId};
+use protocol::failure::{Stage, Timeout};
+use protocol::format::CONTENT_TYPE;
+use protocol::{Failure, Format, Id, Problem, Raw, actions, channels, raw};
+use serde_json::Value;
+
+use super::reply::{Failed, Outgoing};
+use super::stats::Endpoint;
+use super::Bus;
+use crate::call::{Answer, Call, Deadline, Origin, millis};
+use crate::config;
+use crate::router::{ChannelAnswer, ChannelCall, ChannelFailure, Router};
+
+/// How long after its deadline a call is given up here, should its handler not have kept to it.
+const BACKSTOP: Duration = Duration::from_millis(80);
+/// How far a channel's timestamp may be off.
+const CLOCK_DIFFERENCE: Duration = Duration::from_secs(300);
+/// Deepest nesting of a whole body: an ABI value and the envelope around it.
+const DEEPEST: usize = raw::DEEPEST + 8;
+
+/// The settings that every message meets.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    timeouts: BTreeMap<String, u64>,
+    longest: Duration,
+    trust_timestamps: bool,
+    development: bool,
+}
+
+impl Settings {
+    pub(super) fn new(config: &config::Config) -> Self {
+        Self {
+            timeouts: config.timeouts.clone(),
+            longest: Duration::from_millis(config.node.longest_timeout_ms),
+            trust_timestamps: config.node.trust_timestamps,
+            development: config.node.development,
+        }
+    }
+
+    fn timeout(&self, name: &str, default_ms: u64, asked_ms: Option<u64>) -> Duration {
+        let own = self.timeouts.get(name).copied().unwrap_or(default_ms);
+        Duration::from_millis(asked_ms.unwrap_or(own)).min(self.longest)
+    }
+}
+
+/// A header's value under its name in any spelling of case.
+fn header<'a>(headers: Option<&'a HeaderMap>, name: &str) -> Option<&'a str> {
+    let headers = headers?;
+    if let Some(value) = headers.get(name) {
+        return Some(value.as_str());
+    }
+    let (_, values) = headers.iter().find(|(key, _)| AsRef::<str>::as_ref(*key).eq_ignore_ascii_case(name))?;
+    values.first().map(async_nats::HeaderValue::as_str)
+}
+
+/// What the headers of any message say.
+struct Headers {
+    format: Result<Format, Problem>,
+    correlation: Id,
+    project: Result<Project, Problem>,
+    deadline: Option<u64>,
+}
+
+impl Headers {
+    fn read(headers: Option<&HeaderMap>) -> Self {
+        let format = header(headers, CONTENT_TYPE).map_or(Some(Format::Json), Format::from_content_type);
+        let project = header(headers, PROJECT).map_or_else(|| Some(Project::default()), Project::new);
+        Self {
+            format: format.ok_or_else(|| Problem::new(CONTENT_TYPE, "expected application/json or application/msgpack")),
+            correlation: header(headers, CORRELATION_ID).and_then(Id::new).unwrap_or_else(Id::generate),
+            project: project.ok_or_else(|| Problem::new(PROJECT, "expected 1 to 64 characters of a-z, 0-9 and _")),
+            deadline: header(headers, DEADLINE).and_then(|text| text.parse().ok()),
+        }
+    }
+}
+
+/// The deadline of a request that arrived now.
+///
+/// `begin` is where its time counts from, in ms since the epoch, if it says; `end` is a deadline it bears.
+fn deadline(timeout: Duration, begin: Option<u64>, end: Option<u64>) -> Result<Deadline, Failure> {
+    let now = millis(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+    let end = end.or_else(|| begin.map(|begin| begin.saturating_add(millis(timeout))));
+    let left = match end {
+        Some(end) if end <= now => {
+            let late = Duration::from_millis(now - end);
+            return Err(Deadline::within(timeout).passed_in_queue(Some(late)));
+        }
+        Some(end) => Duration::from_millis(end - now).min(timeout),
+        None => timeout,
+    };
+    Ok(Deadline { at: Instant::now() + left, timeout })
+}
+
+/// Handles a message on an action's subject.
+pub(super) async fn action(
+    bus: Rc<Bus>,
+    router: Rc<Router>,
+    spec: &'static actions::Spec,
+    endpoint: Rc<Endpoint>,
+    message: Message,
+) {
+    let arrived = Instant::now();
+    let Some(mut outgoing) = Outgoing::of(&bus, &message) else { return };
+    let (request_id, outcome) = match take(&bus, &mut outgoing, spec, &message) {
+        Ok(call) => {
+            let id = call.origin.request_id.clone();
+            (id, run(&router, spec, call).await)
+        }
+        Err((id, failure)) => (id, Err(failure)),
+    };
+    let code = outcome.as_ref().err().map(Failure::code);
+    let format = outgoing.format;
+    let now = jiff::Timestamp::now();
+    let reason = outcome.as_ref().err().and_then(|failure| failure.reason().map(str::to_owned));
+    let body = match outcome {
+        Ok(data) => envelope::success(format, &request_id, &Raw::trusted(format, &data), now),
+        Err(failure) => envelope::failure(format, &request_id, failure, now),
+    };
+    outgoing.request_id = request_id.as_str().to_owned();
+    outgoing.failed = code.map(|code| Failed { number: code.number(), code: code.as_str(), text: code.message() });
+    let sent = match bus.send(&outgoing, body).await {
+        Err(size) => {
+            let failure = too_large(size, bus.client.max_payload());
+            outgoing.failed = Some(Failed::of(&failure));
+            bus.send(&outgoing, envelope::failure(format, &request_id, failure, now)).await
+        }
+        sent => sent,
+    };
+    let failed = outgoing.failed.as_ref().map(|failed| failed.code);
+    endpoint.count(arrived.elapsed(), failed);
+    let ms = millis(arrived.elapsed());
+    match failed {
+        Some(code) => tracing::info!(action = spec.name, request = %request_id.as_str(), code, reason, ms, "failed"),
+        None => tracing::debug!(action = spec.name, request = %request_id.as_str(), ms, "done"),
+    }
+    if sent.is_err() {
+        tracing::warn!(action = spec.name, "a reply did not fit the broker");
+    }
+}
+
+fn too_large(size: usize, most: usize) -> Failure {
+    let mut details = match Failure::response("data", format!("{size} bytes, the broker carries {most}")) {
+        Failure::InvalidResponse(details) => details,
+        other => return other,
+    };
+    details.reason = Some("too_large".to_owned());
+    Failure::InvalidResponse(details)
+}
+
+/// Reads what came into a call, or into the failure that answers it.
+fn take(
+    bus: &Bus,
+    outgoing: &mut Outgoing,
+    spec: &'static actions::Spec,
+    message: &Message,
+) -> Result<Call, (RequestId, Failure)> {
+    let headers = Headers::read(message.headers.as_ref());
+    outgoing.correlation = headers.correlation;
+    let refuse = |failure: Failure| (RequestId::generate(), failure);
+    let format = headers.format.map_err(|problem| refuse(problem.into()))?;
+    outgoing.format = format;
+    raw::check_depth(format, &message.payload, DEEPEST).map_err(|problem| refuse(problem.into()))?;
+    let known = |name: &str| actions::find(name).is_some();
+    let request = envelope::Request::read(format, &message.payload, spec.name, known)
+        .map_err(|refused| (refused.request_id, refused.failure))?;
+    let id = request.request_id;
+    if request.stream {
+        return Err((id, Failure::request("stream", "this action does not stream: leave it out")));
+    }
+    let project = match request.project {
+        Some(project) => project,
+        None => headers.project.map_err(|problem| (id.clone(), problem.into()))?,
+    };
+    let timeout = bus.settings.timeout(spec.name, spec.timeout_ms, request.timeout_ms);
+    let begin = request.timestamp.filter(|_| bus.settings.trust_timestamps);
+    let begin = begin.map(|at| u64::try_from(at.as_millisecond()).unwrap_or(0));
+    let deadline = deadline(timeout, begin, headers.deadline).map_err(|failure| (id.clone(), failure))?;
+    let payload = request.payload.into_bytes(&message.payload);
+    Ok(Call { origin: Origin { request_id: id, correlation: headers.correlation, project, deadline }, format, payload })
+}
+
+async fn run(router: &Router, spec: &'static actions::Spec, call: Call) -> Answer {
+    let deadline = call.origin.deadline;
+    let ended = tokio::time::timeout(deadline.left() + BACKSTOP, router.action(spec.name, call)).await;
+    ended.unwrap_or_else(|_| {
+        let timeout_ms = millis(deadline.timeout);
+        Err(Failure::Timeout(Timeout { timeout_ms, stage: Stage::Running, late_ms: None, death: None }))
+    })
+}
+
+/// Handles a message on a channel's subject.
+pub(super) async fn channel(
+    bus: Rc<Bus>,
+    router: Rc<Router>,
+    spec: &'static channels::Spec,
+    endpoint: Rc<Endpoint>,
+    message: Message,
+) {
+    let arrived = Instant::now();
+    let Some(mut outgoing) = Outgoing::of(&bus, &message) else { return };
+    let mut locale = Locale::default();
+    let outcome = match take_channel(&bus, &mut outgoing, &mut locale, spec, &message) {
+        Ok(call) => router.channel(spec.name, call).await,
+        Err(failure) => Err(failure),
+    };
+    let (code, data, debug) = match outcome {
+        Ok(ChannelAnswer::Silence) => return,
+        Ok(ChannelAnswer::Data(data)) => (ChannelCode::Ok, Some(data), None),
+        Err(failure) => (failure.code, failure.data, failure.debug),
+    };
+    let debug = debug.filter(|_| bus.settings.development).map(|message| channel::Debug { message, stack: None });
+    let text = channel::text::of(code, &locale);
+    outgoing.failed = code.number().map(|number| Failed { number, code: code.as_str(), text: text.message });
+    let head = channel::Head {
+        request_id: &outgoing.request_id,
+        channel: spec.name,
+        code,
+        locale: &locale,
+        debug,
+        correlation_id: outgoing.correlation,
+        duration_ms: millis(arrived.elapsed()),
+        // No vault has been heard of while there is no such role.
+        safe_storage_status: channel::SafeStorageStatus::Unavailable,
+    };
+    let body = channel::reply::<Value>(outgoing.format, &head, data.as_ref());
+    if bus.send(&outgoing, body).await.is_err() {
+        tracing::warn!(channel = spec.name, "a reply did not fit the broker");
+    }
+    endpoint.count(arrived.elapsed(), outgoing.failed.as_ref().map(|failed| failed.code));
+    tracing::debug!(channel = spec.name, code = code.as_str(), "answered");
+}
+
+fn take_channel(
+    bus: &Bus,
+    outgoing: &mut Outgoing,
+    locale: &mut Locale,
+    spec: &'static channels::Spec,
+    message: &Message,
+) -> Result<ChannelCall, ChannelFailure> {
+    let headers = Headers::read(message.headers.as_ref());
+    outgoing.correlation = headers.correlation;
+    outgoing.request_id = Id::generate().to_string();
+    let format = headers.format.map_err(ChannelFailure::validation)?;
+    outgoing.format = format;
+    raw::check_depth(format, &message.payload, DEEPEST).map_err(ChannelFailure::validation)?;
+    let request = channel::Request::read(format, &message.payload, spec.name).map_err(|refused| {
+        outgoing.request_id.clone_from(&refused.request_id);
+        ChannelFailure::validation(refused.problem)
+    })?;
+    outgoing.request_id.clone_from(&request.request_id);
+    if let Some(context) = &request.context {
+        locale.clone_from(&context.locale);
+    }
+    let now = millis(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+    if request.timestamp.is_some_and(|at| at.abs_diff(now) > millis(CLOCK_DIFFERENCE)) {
+        let problem = Problem::new("timestamp", "more than five minutes off the node's clock");
+        return Err(ChannelFailure::validation(problem));
+    }
+    let project = match request.project {
+        Some(project) => project,
+        None => headers.project.map_err(ChannelFailure::validation)?,
+    };
+    let timeout = bus.settings.timeout(spec.name, spec.timeout_ms, None);
+    let deadline = deadline(timeout, None, headers.deadline).map_err(|_| ChannelFailure::of(ChannelCode::Timeout))?;
+    let request_id = RequestId::new(&request.request_id).unwrap_or_else(RequestId::generate);
+    let payload = request.payload.into_bytes(&message.payload);
+    Ok(ChannelCall { origin: Origin { request_id, correlation: headers.correlation, project, deadline }, format, payload })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> u64 {
+        millis(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap())
+    }
+
+    #[test]
+    fn time_never_runs_past_arrival_and_timeout() {
+        let second = Duration::from_secs(1);
+        for (begin, end) in [(None, None), (Some(now() + 60_000), None), (None, Some(now() + 60_000))] {
+            let left = deadline(second, begin, end).unwrap().left();
+            assert!(left <= second && left > second / 2);
+        }
+    }
+
+    #[test]
+    fn a_late_request_says_how_late_it_is() {
+        let failure = deadline(Duration::from_secs(1), Some(now() - 5_000), None).unwrap_err();
+        let Failure::Timeout(details) = failure else { panic!("another failure") };
+        assert_eq!(details.stage, Stage::Queued);
+        assert!((3_900..6_000).contains(&details.late_ms.unwrap()));
+    }
+
+    #[test]
+    fn a_deadline_header_counts_before_a_timestamp() {
+        let left = deadline(Duration::from_secs(9), Some(now() - 60_000), Some(now() + 2_000)).unwrap().left();
+        assert!(left > Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_header_is_found_in_any_spelling() {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", "application/msgpack");
+        assert_eq!(header(Some(&headers), CONTENT_TYPE), Some("application/msgpack"));
+    }
+}

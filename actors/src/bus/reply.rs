@@ -1,0 +1,86 @@
+//! Publishing replies: where they may go, the headers they bear, and what does not fit.
+
+use std::time::Duration;
+
+use async_nats::{HeaderMap, Message, Subject};
+use protocol::envelope::{CORRELATION_ID, ERROR_NUMBER, ERROR_TEXT, NODE, REQUEST_ID};
+use protocol::format::CONTENT_TYPE;
+use protocol::{Failure, Format, Id};
+
+use super::Bus;
+
+/// Longest wait for a place in the client's send queue, which fills up while the broker is away.
+const SEND: Duration = Duration::from_secs(10);
+
+/// What is known of a reply before its body is.
+pub(super) struct Outgoing {
+    inbox: Subject,
+    pub(super) format: Format,
+    pub(super) request_id: String,
+    pub(super) correlation: Id,
+    pub(super) failed: Option<Failed>,
+}
+
+/// The failure in the headers of a reply.
+pub(super) struct Failed {
+    pub(super) number: u16,
+    pub(super) code: &'static str,
+    pub(super) text: &'static str,
+}
+
+impl Failed {
+    pub(super) fn of(failure: &Failure) -> Self {
+        let code = failure.code();
+        Self { number: code.number(), code: code.as_str(), text: code.message() }
+    }
+}
+
+impl Outgoing {
+    /// The reply to `message`; `None`, counted, if there is nowhere it may go.
+    pub(super) fn of(bus: &Bus, message: &Message) -> Option<Self> {
+        let inbox = message.reply.clone().filter(|inbox| bus.may_reply_to(inbox));
+        let Some(inbox) = inbox else {
+            bus.stats.dropped.set(bus.stats.dropped.get() + 1);
+            tracing::debug!(subject = %message.subject, "dropped: no reply subject in an inbox");
+            return None;
+        };
+        Some(Self { inbox, format: Format::Json, request_id: String::new(), correlation: Id::generate(), failed: None })
+    }
+
+    fn headers(&self, node: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(REQUEST_ID, self.request_id.as_str());
+        headers.insert(NODE, node);
+        headers.insert(CORRELATION_ID, self.correlation.to_string());
+        headers.insert(CONTENT_TYPE, self.format.content_type());
+        if let Some(failed) = &self.failed {
+            headers.insert(ERROR_NUMBER, failed.number.to_string());
+            headers.insert(ERROR_TEXT, format!("{}: {}", failed.code, failed.text));
+        }
+        headers
+    }
+}
+
+impl Bus {
+    /// Whether a reply may go there.
+    pub(super) fn may_reply_to(&self, subject: &str) -> bool {
+        protocol::subject::is_inbox(subject, &self.inboxes)
+    }
+
+    /// Publishes a reply. `Err` is the size of a body that the broker does not carry; nothing was sent then.
+    pub(super) async fn send(&self, outgoing: &Outgoing, body: Vec<u8>) -> Result<(), usize> {
+        // Headers count towards the limit as well.
+        const HEADERS: usize = 1_024;
+        if body.len() + HEADERS > self.client.max_payload() {
+            return Err(body.len());
+        }
+        let headers = outgoing.headers(&self.node);
+        let publish = self.client.publish_with_headers(outgoing.inbox.clone(), headers, body.into());
+        match tokio::time::timeout(SEND, publish).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "a reply could not be sent"),
+            Err(_) => tracing::warn!("a reply could not be sent: the broker is away"),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! What a node is told: the settings, their defaults and limits. Where they come from (file, environment, flags)
+//! is in `config::load`; nothing else reads the environment.
+
+pub mod load;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use protocol::actions::Role;
+use serde::{Deserialize, Serialize};
+
+/// Every setting of a node. Unknown keys are refused.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The node itself.
+    pub node: Node,
+    /// The broker.
+    pub nats: Nats,
+    /// The interpreter.
+    pub python: Python,
+    /// The role `worker`.
+    pub worker: Worker,
+    /// The role `scripts`.
+    pub scripts: Scripts,
+    /// Time given to an action or channel by name, in ms, where it is not the default of its list.
+    pub timeouts: BTreeMap<String, u64>,
+    /// The console.
+    pub log: Log,
+}
+
+/// The node itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Node {
+    /// Its name in replies and services: 1–64 letters, digits, `-` and `_`; the host's name and four random
+    /// characters if left out.
+    pub name: Option<String>,
+    /// What it serves besides `supervisor`, which every node does.
+    pub roles: Vec<Role>,
+    /// Stands in front of every subject.
+    pub prefix: String,
+    /// Where files are kept; the platform's data folder if left out.
+    pub data: Option<PathBuf>,
+    /// Longest time that any call may be given, in ms.
+    pub longest_timeout_ms: u64,
+    /// Whether `timestamp` of an envelope counts as the beginning of its time; off for callers with wrong clocks.
+    pub trust_timestamps: bool,
+    /// Longest wait for running work at a graceful stop, in ms.
+    pub drain_ms: u64,
+    /// Whether replies of channels may hold `debug`.
+    pub development: bool,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self {
+            name: None,
+            roles: vec![Role::Worker, Role::Scripts],
+            prefix: String::new(),
+            data: None,
+            longest_timeout_ms: 600_000,
+            trust_timestamps: true,
+            drain_ms: 30_000,
+            development: false,
+        }
+    }
+}
+
+/// The broker.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Nats {
+    /// Where it listens, `nats://` or `tls://`; `dev` starts its own on 127.0.0.1 if left out.
+    pub url: Option<String>,
+    /// A `nats-server` program for `dev`; looked for on the search path if left out.
+    pub server: Option<PathBuf>,
+    /// The port of the broker that `dev` starts; 0 takes a free one.
+    pub port: Option<u16>,
+    /// Subject prefixes other than NATS's own that replies may go to, such as `my.inbox.`.
+    pub inboxes: Vec<String>,
+    /// A file with a user's JWT and seed.
+    pub credentials: Option<PathBuf>,
+    /// A file with a certificate authority's certificates for TLS.
+    pub ca: Option<PathBuf>,
+}
+
+/// The interpreter.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Python {
+    /// The program, 3.10 or newer; `python3` from the search path if left out.
+    pub path: Option<PathBuf>,
+    /// The cell's extension module; looked for beside the program if left out.
+    pub extension: Option<PathBuf>,
+}
+
+/// The role `worker`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Worker {
+    /// How many cells run at once; twice the number of cores if left out.
+    pub places: Option<u32>,
+    /// How many cells are kept warm.
+    pub warm: u32,
+    /// What a cell may map besides what the zygote has, in MiB.
+    pub memory_mb: u64,
+    /// How many calls a cell serves before it is replaced.
+    pub calls_per_cell: u64,
+    /// How many calls may wait for a place.
+    pub queue: u32,
+    /// Hosts that an `iframe` may point to.
+    pub iframe_hosts: Vec<String>,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self {
+            places: None,
+            warm: 64,
+            memory_mb: 512,
+            calls_per_cell: 10_000,
+            queue: 256,
+            iframe_hosts: ["www.youtube.com", "www.youtube-nocookie.com", "player.vimeo.com"].map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// The role `scripts`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Scripts {
+    /// The folder of the files; `scripts` in the data folder if left out.
+    pub folder: Option<PathBuf>,
+}
+
+/// The console.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// A filter as `RUST_LOG` takes it; `RUST_LOG` itself wins.
+    pub filter: Option<String>,
+    /// Lines for people or for machines; for people on a terminal if left out.
+    pub format: Option<LogFormat>,
+}
+
+/// How the console writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}

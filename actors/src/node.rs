@@ -1,0 +1,202 @@
+//! A node: the parts that its roles need, put together; started, made ready, and stopped in order.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use protocol::actions::Role;
+use protocol::channels::supervisor_status::{Part, State as PartState};
+
+use crate::bus::{self, Bus};
+use crate::config::Config;
+use crate::router::Router;
+use crate::slot::Slot;
+use crate::{scripts, supervisor, worker};
+
+/// Longest wait for the worker's zygote.
+const WORKER: Duration = Duration::from_secs(20);
+/// How often the node looks whether a part has failed for good.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long a part may be down for good before the node ends itself, for a service manager to start it anew.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No broker.
+    #[error(transparent)]
+    Bus(#[from] bus::Error),
+    /// No Python.
+    #[error(transparent)]
+    Python(#[from] worker::python::Error),
+    /// No scripts.
+    #[error(transparent)]
+    Scripts(#[from] scripts::Error),
+    /// A setting that only shows to be missing now.
+    #[error("{0}")]
+    Setting(&'static str),
+    /// Cells cannot be made.
+    #[error("the worker did not become ready; its log lines say why")]
+    Worker,
+}
+
+impl Error {
+    /// What to do about it.
+    #[must_use]
+    pub fn remediation(&self) -> &'static str {
+        match self {
+            Self::Bus(bus::Error::Connect { .. }) => "start a broker there, or name another with --nats",
+            Self::Bus(bus::Error::Credentials(_)) => "name a readable credentials file with nats.credentials",
+            Self::Bus(bus::Error::Subscribe(_) | bus::Error::Deaf(_)) => {
+                "let this user subscribe to Callboard's subjects and $SRV.>, and publish to inboxes"
+            }
+            Self::Python(error) => error.remediation(),
+            Self::Scripts(_) => "make the folder readable and writable, or name another with scripts.folder",
+            Self::Setting(_) => "name it on the command line or in the configuration",
+            Self::Worker => "run callboard doctor",
+        }
+    }
+}
+
+/// Why a node ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// A part failed for good.
+    PartFailed,
+}
+
+/// A running node.
+pub struct Node {
+    bus: Rc<Bus>,
+    url: String,
+    watched: Rc<supervisor::Watched>,
+    taking: Rc<Cell<bool>>,
+    worker: worker::Current,
+    drain: Duration,
+}
+
+impl Node {
+    /// Starts every part and resolves when all are ready and calls reach them.
+    ///
+    /// # Errors
+    /// A part cannot be started.
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        let url = config.nats.url.clone().ok_or(Error::Setting("no broker is named (nats.url)"))?;
+        let name = config.node.name.clone().unwrap_or_else(default_name);
+        let bus = Bus::connect(&config, &name, &url).await?;
+        let mut roles = config.node.roles.clone();
+        roles.push(Role::Supervisor);
+        roles.sort_unstable();
+        roles.dedup();
+        let current: worker::Current = Rc::default();
+        let worker = match roles.contains(&Role::Worker) {
+            true => Some(start_worker(&config, &bus, &current).await?),
+            false => None,
+        };
+        let scripts = match roles.contains(&Role::Scripts) {
+            true => Some(start_scripts(&config, &bus).await?),
+            false => None,
+        };
+        let taking = Rc::new(Cell::new(false));
+        let watched = watch(&bus, &roles, &taking, worker.clone(), scripts.clone(), &current);
+        let looked_at = Rc::clone(&watched);
+        let supervisor = Slot::start("supervisor", move || supervisor::Supervisor::new(Rc::clone(&looked_at)));
+        bus.serve(&roles, Rc::new(Router { worker, scripts, supervisor })).await?;
+        bus.hear_oneself().await?;
+        taking.set(true);
+        let drain = Duration::from_millis(config.node.drain_ms);
+        Ok(Self { bus, url, watched, taking, worker: current, drain })
+    }
+
+    /// Its name in replies.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.bus.node
+    }
+
+    /// Where its broker is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Resolves when the node should end by itself.
+    pub async fn stopped(&self) -> Stopped {
+        let mut down = Duration::ZERO;
+        while down < GRACE {
+            tokio::time::sleep(LOOK).await;
+            let failed = (self.watched.parts)().iter().any(|part| part.state == PartState::Failed);
+            down = if failed { down + LOOK } else { Duration::ZERO };
+        }
+        Stopped::PartFailed
+    }
+
+    /// Stops in order: no new calls, those that run to their end, the cells, the connection.
+    pub async fn stop(&self) {
+        self.taking.set(false);
+        self.bus.stop(self.drain).await;
+        let worker = self.worker.borrow().upgrade();
+        if let Some(worker) = worker {
+            worker.pool.stop().await;
+        }
+    }
+}
+
+async fn start_worker(config: &Config, bus: &Rc<Bus>, current: &worker::Current) -> Result<Slot<worker::Worker>, Error> {
+    let command = worker::python::command(&config.python).await?;
+    let (bus, settings, made) = (Rc::clone(bus), config.worker.clone(), Rc::clone(current));
+    let slot = Slot::start("worker", move || {
+        let state = worker::State::new(Rc::clone(&bus), &settings, command.clone());
+        worker::Worker::new(state, &made)
+    });
+    let state = current.borrow().upgrade().ok_or(Error::Worker)?;
+    tokio::time::timeout(WORKER, state.pool.ready()).await.map_err(|_| Error::Worker)?;
+    Ok(slot)
+}
+
+async fn start_scripts(config: &Config, bus: &Rc<Bus>) -> Result<Slot<scripts::Scripts>, Error> {
+    let state = scripts::State::open(Rc::clone(bus), scripts_folder(config)?).await?;
+    Ok(Slot::start("scripts", move || scripts::Scripts::new(Rc::clone(&state))))
+}
+
+fn scripts_folder(config: &Config) -> Result<PathBuf, Error> {
+    let below = |data: &PathBuf| data.join("scripts");
+    let folder = config.scripts.folder.clone().or_else(|| config.node.data.as_ref().map(below));
+    folder.ok_or(Error::Setting("no data folder is named (node.data)"))
+}
+
+fn watch(
+    bus: &Rc<Bus>,
+    roles: &[Role],
+    taking: &Rc<Cell<bool>>,
+    worker: Option<Slot<worker::Worker>>,
+    scripts: Option<Slot<scripts::Scripts>>,
+    current: &worker::Current,
+) -> Rc<supervisor::Watched> {
+    let parts = move || {
+        let worker = worker.iter().map(Slot::part);
+        worker.chain(scripts.iter().map(Slot::part)).collect::<Vec<Part>>()
+    };
+    let current: Rc<RefCell<_>> = Rc::clone(current);
+    let pool = move || current.borrow().upgrade().map(|worker| worker.pool.status());
+    Rc::new(supervisor::Watched {
+        node: bus.node.clone(),
+        started: bus.started,
+        roles: roles.to_vec(),
+        taking: Rc::clone(taking),
+        parts: Box::new(parts),
+        pool: Box::new(pool),
+    })
+}
+
+/// The host's name and four random characters: two nodes on one machine must differ.
+fn default_name() -> String {
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' };
+    let host: String = host.split('.').next().unwrap_or_default().chars().map(plain).take(40).collect();
+    let random = protocol::Id::generate().to_string();
+    let tail: String = random.chars().rev().take(4).collect();
+    format!("{}-{tail}", if host.is_empty() { "node" } else { &host })
+}

@@ -1,0 +1,57 @@
+//! Notices edits in the folder while the node runs. What has changed is found by reading, never from the event:
+//! editors save in too many ways, and events get lost.
+
+use std::path::Path;
+use std::rc::Weak;
+use std::time::Duration;
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+
+use super::State;
+
+/// How long the folder must be quiet before it is read: saving is several events.
+const QUIET: Duration = Duration::from_millis(25);
+/// Longest wait for quiet, for folders that are never quiet.
+const PATIENCE: usize = 8;
+
+/// A watcher and what it notices.
+pub struct Edits {
+    /// Stops watching when dropped.
+    _watcher: RecommendedWatcher,
+    noticed: mpsc::Receiver<()>,
+}
+
+/// Begins to watch.
+///
+/// # Errors
+/// What the system says.
+pub fn watch(root: &Path) -> Result<Edits, String> {
+    // One place: it only matters whether something happened since the last look.
+    let (sender, noticed) = mpsc::channel(1);
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.map_or(true, |event| !event.kind.is_access()) {
+            let _already_noticed = sender.try_send(());
+        }
+    })
+    .map_err(|why| why.to_string())?;
+    watcher.watch(root, RecursiveMode::Recursive).map_err(|why| why.to_string())?;
+    Ok(Edits { _watcher: watcher, noticed })
+}
+
+/// Reads the folder after each burst of edits, as long as the role lives.
+pub fn follow(state: Weak<State>, mut edits: Edits) {
+    tokio::task::spawn_local(async move {
+        while edits.noticed.recv().await.is_some() {
+            for _ in 0..PATIENCE {
+                if tokio::time::timeout(QUIET, edits.noticed.recv()).await.is_err() {
+                    break;
+                }
+            }
+            let Some(state) = state.upgrade() else { break };
+            if let Err(error) = state.scan().await {
+                tracing::error!(%error, "the folder of scripts cannot be read");
+            }
+        }
+    });
+}

@@ -1,0 +1,94 @@
+//! The actor that every node has: it says what the node is and how it is. It looks at parts through closures that
+//! the node hands it, so that it knows no other actor.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use actix::{Actor, Context, Handler, Message};
+use protocol::actions::Role;
+use protocol::channels::supervisor_status::{Part, Pool, Reply, Request, State};
+
+use crate::router::{ChannelAnswer, ChannelCall, ChannelOutcome};
+
+/// How the supervisor looks at the rest of the node.
+pub struct Watched {
+    /// The node's name.
+    pub node: String,
+    /// When it was started.
+    pub started: jiff::Timestamp,
+    /// What it serves.
+    pub roles: Vec<Role>,
+    /// Whether it takes calls.
+    pub taking: Rc<Cell<bool>>,
+    /// How its actors are.
+    pub parts: Box<dyn Fn() -> Vec<Part>>,
+    /// How its cells are, where it is a worker.
+    pub pool: Box<dyn Fn() -> Option<Pool>>,
+}
+
+impl Watched {
+    /// Whether the node takes calls and all of its parts answer.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.taking.get() && (self.parts)().iter().all(|part| part.state == State::Up)
+    }
+}
+
+/// The actor.
+pub struct Supervisor {
+    watched: Rc<Watched>,
+}
+
+impl Supervisor {
+    /// An actor that looks at `watched`.
+    #[must_use]
+    pub fn new(watched: Rc<Watched>) -> Self {
+        Self { watched }
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+}
+
+/// Handles a channel of this role.
+pub type ChannelHandle = fn(&Watched, &ChannelCall) -> ChannelOutcome;
+
+/// A call of a channel of this role.
+#[derive(Message)]
+#[rtype(result = "ChannelOutcome")]
+pub struct RunChannel {
+    /// What handles it.
+    pub handle: ChannelHandle,
+    /// The call.
+    pub call: ChannelCall,
+}
+
+impl Handler<RunChannel> for Supervisor {
+    type Result = ChannelOutcome;
+
+    fn handle(&mut self, message: RunChannel, _: &mut Self::Context) -> ChannelOutcome {
+        (message.handle)(&self.watched, &message.call)
+    }
+}
+
+/// `supervisor:status`.
+///
+/// # Errors
+/// The payload breaks its schema.
+pub fn status(watched: &Watched, call: &ChannelCall) -> ChannelOutcome {
+    let request: Request = call.read()?;
+    if request.node.is_some_and(|node| node != watched.node) {
+        return Ok(ChannelAnswer::Silence);
+    }
+    Ok(ChannelAnswer::of(&Reply {
+        node: watched.node.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        started_at: watched.started.to_string(),
+        roles: watched.roles.clone(),
+        ready: watched.ready(),
+        parts: (watched.parts)(),
+        pool: (watched.pool)(),
+    }))
+}

@@ -1,0 +1,156 @@
+//! The role `worker`: runs actions and scripts in cells. The actor takes calls; what each action does is in
+//! `worker::operations`, where it runs in `worker::pool`.
+
+pub mod batch;
+pub mod cell;
+pub mod clean;
+//pub mod content;
+pub mod death;
+pub mod html;
+pub mod job;
+pub mod operations;
+pub mod pool;
+pub mod python;
+pub mod script;
+pub mod zygote;
+
+use std::cell::RefCell;
+use std::num::NonZeroUsize;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use actix::{Actor, Context, Handler, Message, ResponseFuture};
+use futures_util::future::LocalBoxFuture;
+use bytes::Bytes;
+use protocol::{Failure, Format};
+use protocol::frame::cell::Function;
+
+use crate::bus::Bus;
+use crate::call::{Answer, Call, Deadline};
+use crate::config;
+use job::{Done, Returned, Work};
+
+/// What a function of a script is called with.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// Its encoding, and that of what the function returns.
+    pub format: Format,
+    /// One encoded value.
+    pub bytes: Bytes,
+    /// When the function must have returned.
+    pub deadline: Deadline,
+}
+
+/// What operations use.
+pub struct State {
+    /// To ask other parts.
+    pub bus: Rc<Bus>,
+    /// The scripts that this worker has met.
+    pub scripts: script::Scripts,
+    /// The cells.
+    pub pool: Rc<pool::Pool>,
+    /// Cleans HTML.
+    pub cleaner: Arc<html::Cleaner>,
+}
+
+impl State {
+    /// A worker whose zygote begins to start.
+    #[must_use]
+    pub fn new(bus: Rc<Bus>, config: &config::Worker, command: zygote::Command) -> Rc<Self> {
+        Rc::new(Self {
+            scripts: script::Scripts::new(Rc::clone(&bus)),
+            bus,
+            pool: pool::Pool::new(bounds(config), command),
+            cleaner: Arc::new(html::Cleaner::new(&config.iframe_hosts)),
+        })
+    }
+
+    /// Calls a function of a script and waits for what it returns.
+    ///
+    /// # Errors
+    /// How the call failed; a failure of the script bears its name.
+    pub async fn call(
+        &self,
+        script: &Rc<script::Script>,
+        function: Function,
+        entrypoint: Option<String>,
+        input: Input,
+    ) -> Result<Returned, Failure> {
+        let Input { format, bytes, deadline } = input;
+        let work = Work::Call { function, entrypoint, format, input: bytes };
+        let runs = pool::Runs::Script(Rc::clone(script));
+        match self.pool.run(runs, work, deadline).await {
+            Ok(Done::Returned(returned)) => Ok(returned),
+            Ok(Done::Loaded | Done::Compiled(_)) => Err(death::no_process("protocol")),
+            Err(Failure::ActionFailed(mut failed)) => {
+                failed.script = Some(script.record.slug.clone());
+                Err(Failure::ActionFailed(failed))
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+fn bounds(config: &config::Worker) -> pool::Bounds {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let wide = |figure: u32| usize::try_from(figure).unwrap_or(usize::MAX);
+    pool::Bounds {
+        places: config.places.map_or(2 * cores, wide),
+        cores,
+        warm: wide(config.warm),
+        queue: wide(config.queue),
+        calls_per_cell: config.calls_per_cell,
+        memory: config.memory_mb.saturating_mul(1 << 20),
+    }
+}
+
+/// The state of the actor that lives now, for the supervisor to look at.
+pub type Current = Rc<RefCell<Weak<State>>>;
+
+/// The actor.
+pub struct Worker {
+    state: Rc<State>,
+}
+
+impl Worker {
+    /// An actor with a state of its own, made known in `current`.
+    #[must_use]
+    pub fn new(state: Rc<State>, current: &Current) -> Self {
+        current.replace(Rc::downgrade(&state));
+        Self { state }
+    }
+}
+
+impl Actor for Worker {
+    type Context = Context<Self>;
+
+    fn started(&mut self, _: &mut Self::Context) {
+        let state = Rc::clone(&self.state);
+        actix_rt::spawn(async move {
+            if let Err(error) = script::follow(&state).await {
+                tracing::error!(%error, "changes of scripts cannot be heard");
+            }
+        });
+    }
+}
+
+/// Handles an action of this role.
+pub type Handle = fn(Rc<State>, Call) -> LocalBoxFuture<'static, Answer>;
+
+/// A call of an action of this role.
+#[derive(Message)]
+#[rtype(result = "Answer")]
+pub struct Run {
+    /// What handles it.
+    pub handle: Handle,
+    /// The call.
+    pub call: Call,
+}
+
+impl Handler<Run> for Worker {
+    type Result = ResponseFuture<Answer>;
+
+    fn handle(&mut self, message: Run, _: &mut Self::Context) -> Self::Result {
+        (message.handle)(Rc::clone(&self.state), message.call)
+    }
+}

@@ -1,0 +1,347 @@
+//! One cell as the node sees it: its pipe, its page, its process, and the calls that stand in its pipe. The cell is
+//! hostile: nothing it says is believed about anyone but itself. Which call goes where is the pool's business.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use protocol::frame::{self, HEADER, Header, page};
+use rustix::fs::MemfdFlags;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use tokio::net::UnixStream;
+use tokio::sync::Notify;
+
+use super::death::Exit;
+use super::job::Job;
+
+/// Most calls that stand in one cell's pipe.
+const DEEPEST: usize = 16;
+/// Most bytes of input that stand in one cell's pipe, unless a single call is larger.
+const MOST_BYTES: usize = 256 * 1024;
+
+/// Where a cell stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It was asked for.
+    Starting,
+    /// It has its script and compiles and imports it.
+    Loading,
+    /// It takes calls.
+    Ready,
+    /// It is no longer the pool's.
+    Gone,
+}
+
+/// A call that stands in a cell's pipe.
+#[derive(Debug)]
+pub struct Flight {
+    /// Its number; the answer bears the same.
+    pub sequence: u64,
+    /// The call; `None` once it was taken back, when the cell's answer no longer matters.
+    pub job: Option<Job>,
+    /// When it became the first in the pipe.
+    pub begun: Option<Instant>,
+}
+
+/// What changes over a cell's life.
+#[derive(Debug)]
+pub struct State {
+    /// Where it stands.
+    pub phase: Phase,
+    /// When it got there.
+    pub since: Instant,
+    /// Its process id and a handle that no other process can come to bear.
+    pub process: Option<(i32, OwnedFd)>,
+    /// How it ended, once its parent has said so.
+    pub exit: Option<Exit>,
+    /// The calls in its pipe, in the order of their answers.
+    pub flights: VecDeque<Flight>,
+    /// Bytes that the socket did not take yet.
+    unsent: Vec<u8>,
+    next: u64,
+    /// Calls that it has answered.
+    pub calls: u64,
+    /// What a call takes, in µs: a moving average.
+    pub pace: f64,
+    /// When it last answered.
+    pub used: Instant,
+    /// Whether it holds one of the pool's places.
+    pub holds_place: bool,
+    /// Whether calls were taken back that it has not yet passed over.
+    pub withdrawn: bool,
+}
+
+/// A cell.
+pub struct Cell {
+    /// The node's number for it.
+    pub id: u64,
+    /// The script that it holds; see `pool`.
+    pub key: Rc<str>,
+    stream: UnixStream,
+    page: OwnedFd,
+    state: RefCell<State>,
+    wake: Notify,
+}
+
+/// What the driver of a cell tells the pool.
+pub enum Said {
+    /// A frame came.
+    Frame(Header, Bytes),
+    /// The pipe has ended, or what came is no frame.
+    End(Option<frame::Error>),
+}
+
+/// A new cell's own ends, to be handed to the zygote.
+pub struct Ends {
+    /// Its end of the pipe.
+    pub pipe: OwnedFd,
+    /// Its page.
+    pub page: OwnedFd,
+}
+
+impl Cell {
+    /// Makes a cell's pipe and page.
+    ///
+    /// # Errors
+    /// The system has no descriptors or memory left.
+    pub fn new(id: u64, key: Rc<str>) -> std::io::Result<(Rc<Self>, Ends)> {
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        let ours = std::os::unix::net::UnixStream::from(ours);
+        ours.set_nonblocking(true)?;
+        let memory = rustix::fs::memfd_create("callboard-page", MemfdFlags::CLOEXEC)?;
+        rustix::fs::ftruncate(&memory, page::SIZE as u64)?;
+        let now = Instant::now();
+        let state = State {
+            phase: Phase::Starting,
+            since: now,
+            process: None,
+            exit: None,
+            flights: VecDeque::new(),
+            unsent: Vec::new(),
+            next: 1,
+            calls: 0,
+            pace: f64::INFINITY,
+            used: now,
+            holds_place: false,
+            withdrawn: false,
+        };
+        let page = memory.try_clone()?;
+        let cell = Self { id, key, stream: UnixStream::from_std(ours)?, page, state: RefCell::new(state), wake: Notify::new() };
+        cell.withdraw_from(u64::MAX)?;
+        Ok((Rc::new(cell), Ends { pipe: theirs, page: memory }))
+    }
+
+    /// Its state, to look at.
+    pub fn state(&self) -> Ref<'_, State> {
+        self.state.borrow()
+    }
+
+    /// Its state, to change.
+    pub fn state_mut(&self) -> RefMut<'_, State> {
+        self.state.borrow_mut()
+    }
+
+    /// Enters a phase.
+    pub fn enter(&self, phase: Phase) {
+        let mut state = self.state_mut();
+        state.phase = phase;
+        state.since = Instant::now();
+        drop(state);
+        if phase == Phase::Gone {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Whether it could begin a call at once.
+    #[must_use]
+    pub fn idle(&self) -> bool {
+        let state = self.state();
+        state.phase == Phase::Ready && state.flights.is_empty()
+    }
+
+    /// Whether another call of `size` bytes may stand behind those in its pipe.
+    #[must_use]
+    pub fn takes_another(&self, size: usize) -> bool {
+        let state = self.state();
+        let bytes: usize = state.flights.iter().filter_map(|flight| flight.job.as_ref()).map(Job::size).sum();
+        state.phase == Phase::Ready
+            && !state.withdrawn
+            && state.flights.len() < depth(state.pace)
+            && bytes + size <= MOST_BYTES
+    }
+
+    /// Sends a frame that is answered with the sequence it gets.
+    ///
+    /// # Errors
+    /// The frame would be too large; nothing was sent.
+    pub fn send(&self, write: impl FnOnce(u64, &mut Vec<u8>) -> Result<(), frame::Error>) -> Result<u64, frame::Error> {
+        let mut state = self.state.borrow_mut();
+        let sequence = state.next;
+        write(sequence, &mut state.unsent)?;
+        state.next += 1;
+        drop(state);
+        self.flush();
+        Ok(sequence)
+    }
+
+    /// Puts a call into the pipe.
+    ///
+    /// # Errors
+    /// The call's frame would be too large; it is given back.
+    pub fn call(&self, job: Job) -> Result<(), (Box<Job>, frame::Error)> {
+        let sent = self.send(|sequence, out| job.frame(sequence, out));
+        match sent {
+            Ok(sequence) => {
+                let mut state = self.state_mut();
+                let begun = state.flights.is_empty().then(Instant::now);
+                state.flights.push_back(Flight { sequence, job: Some(job), begun });
+                Ok(())
+            }
+            Err(error) => Err((Box::new(job), error)),
+        }
+    }
+
+    /// Gives the socket what it takes; the driver sends the rest when it takes more.
+    fn flush(&self) {
+        let mut state = self.state.borrow_mut();
+        while !state.unsent.is_empty() {
+            match self.stream.try_write(&state.unsent) {
+                Ok(sent) => {
+                    state.unsent.drain(..sent);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    self.wake.notify_one();
+                    break;
+                }
+                // The reading side sees the end too and tells the pool.
+                Err(_) => state.unsent.clear(),
+            }
+        }
+    }
+
+    /// Whether the cell has noted on its page that it began the call of this number.
+    #[must_use]
+    pub fn has_begun(&self, sequence: u64) -> bool {
+        let mut bytes = [0; 8];
+        let read = rustix::io::pread(&self.page, &mut bytes, page::STARTED as u64);
+        read.is_ok_and(|read| read == 8) && u64::from_le_bytes(bytes) >= sequence
+    }
+
+    /// Notes on the page that calls from `sequence` on are taken back.
+    ///
+    /// # Errors
+    /// The page cannot be written.
+    pub fn withdraw_from(&self, sequence: u64) -> std::io::Result<()> {
+        rustix::io::pwrite(&self.page, &sequence.to_le_bytes(), page::WITHDRAWN as u64)?;
+        Ok(())
+    }
+
+    /// Ends its process at once. One that was only asked for is ended when its process is known.
+    pub fn kill(&self) {
+        if let Some((_, pidfd)) = &self.state().process {
+            let _gone_already = rustix::process::pidfd_send_signal(pidfd.as_fd(), rustix::process::Signal::KILL);
+        }
+    }
+
+    /// Reads frames until the pipe ends or the pool lets the cell go, and sends what did not fit before.
+    pub async fn drive(&self, said: impl Fn(Said)) {
+        let mut buffer = BytesMut::with_capacity(16 * 1024);
+        loop {
+            let writing = !self.state().unsent.is_empty();
+            tokio::select! {
+                biased;
+                ready = self.stream.readable() => {
+                    if ready.is_err() {
+                        break;
+                    }
+                }
+                _ = self.stream.writable(), if writing => {
+                    self.flush();
+                    continue;
+                }
+                () = self.wake.notified() => {
+                    if self.state().phase == Phase::Gone {
+                        return;
+                    }
+                    continue;
+                }
+            }
+            match self.stream.try_read_buf(&mut buffer) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+                Err(_) => break,
+            }
+            if let Err(error) = frames(&mut buffer, |header, body| said(Said::Frame(header, body))) {
+                said(Said::End(Some(error)));
+                return;
+            }
+            if self.state().phase == Phase::Gone {
+                return;
+            }
+        }
+        said(Said::End(None));
+    }
+}
+
+/// Hands on each whole frame at the front of `buffer`.
+fn frames(buffer: &mut BytesMut, each: impl Fn(Header, Bytes)) -> Result<(), frame::Error> {
+    while let Some(bytes) = buffer.first_chunk::<HEADER>() {
+        let header = Header::decode(*bytes)?;
+        let length = header.length as usize;
+        if buffer.len() < HEADER + length {
+            buffer.reserve(HEADER + length - buffer.len());
+            return Ok(());
+        }
+        let whole = buffer.split_to(HEADER + length).freeze();
+        each(header, whole.slice(HEADER..));
+    }
+    // Room for the next reading; a buffer without any would look like an ended pipe.
+    buffer.reserve(4 * 1024);
+    Ok(())
+}
+
+/// How many calls may stand in the pipe of a cell of this pace: many short ones, no second behind a long one.
+fn depth(pace: f64) -> usize {
+    match Duration::try_from_secs_f64(pace / 1e6) {
+        Ok(pace) if pace < Duration::from_micros(500) => DEEPEST,
+        Ok(pace) if pace < Duration::from_millis(2) => 4,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::frame::Operation;
+
+    #[test]
+    fn frames_are_taken_whole_and_in_order_however_they_are_cut() {
+        let mut bytes = Vec::new();
+        for sequence in 1..4 {
+            frame::write(&mut bytes, Operation::Skipped, sequence, &frame::cell::Skipped { late: false }).unwrap();
+        }
+        for cut in 0..bytes.len() {
+            let seen = RefCell::new(Vec::new());
+            let mut buffer = BytesMut::from(&bytes[..cut]);
+            frames(&mut buffer, |header, _| seen.borrow_mut().push(header.sequence)).unwrap();
+            buffer.extend_from_slice(&bytes[cut..]);
+            frames(&mut buffer, |header, _| seen.borrow_mut().push(header.sequence)).unwrap();
+            assert_eq!(*seen.borrow(), [1, 2, 3]);
+        }
+    }
+
+    #[test]
+    fn a_header_that_claims_too_much_is_refused_before_its_body_comes() {
+        let mut buffer = BytesMut::from(&[0xff; HEADER][..]);
+        frames(&mut buffer, |_, _| panic!("no frame is there")).unwrap_err();
+    }
+
+    #[test]
+    fn only_short_calls_stand_behind_each_other() {
+        assert_eq!([depth(50.0), depth(1_000.0), depth(9_000.0), depth(f64::INFINITY)], [16, 4, 1, 1]);
+    }
+}

@@ -1,0 +1,130 @@
+//! A piece of work for a cell and what becomes of it. Who runs it when is the pool's business.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use protocol::frame::cell::{self as body, Compiled, Function, Output};
+use protocol::frame::{self, Operation};
+use protocol::{Failure, Format};
+use tokio::sync::oneshot;
+
+use crate::call::Deadline;
+
+/// What a cell is to do.
+#[derive(Debug)]
+pub enum Work {
+    /// Call a function of the cell's script.
+    Call {
+        /// Which one.
+        function: Function,
+        /// Another function of a utility than its entrypoint.
+        entrypoint: Option<String>,
+        /// Encoding of input and output.
+        format: Format,
+        /// The encoded input.
+        input: Bytes,
+    },
+    /// Nothing; the work is done as soon as a cell has the script loaded.
+    Load,
+    /// Look for syntax problems.
+    Compile {
+        /// The text to look at.
+        body: String,
+    },
+}
+
+/// What a cell has done.
+#[derive(Debug)]
+pub enum Done {
+    /// A call returned.
+    Returned(Returned),
+    /// The script is loaded.
+    Loaded,
+    /// A text was looked at.
+    Compiled(Compiled),
+}
+
+/// What a call returned.
+#[derive(Debug)]
+pub struct Returned {
+    /// The encoded value. The cell is hostile: whoever uses it reads it as a type first.
+    pub value: Bytes,
+    /// What was printed.
+    pub output: Output,
+    /// How long the entrypoint ran, as the cell says.
+    pub run: Duration,
+}
+
+/// How a piece of work ended.
+pub type Outcome = Result<Done, Failure>;
+
+/// A piece of work on its way.
+#[derive(Debug)]
+pub struct Job {
+    /// What to do.
+    pub work: Work,
+    /// When it must be over.
+    pub deadline: Deadline,
+    /// When it came.
+    pub queued: Instant,
+    /// How often it was taken back from a cell without having begun there.
+    pub moves: u8,
+    /// Who waits for it.
+    pub reply: oneshot::Sender<Outcome>,
+}
+
+impl Job {
+    /// Tells whoever waits; nobody may.
+    pub fn end(self, outcome: Outcome) {
+        let _nobody_waits = self.reply.send(outcome);
+    }
+
+    /// Whether its deadline has passed.
+    #[must_use]
+    pub fn late(&self, now: Instant) -> bool {
+        self.deadline.at <= now
+    }
+
+    /// Bytes that its frame takes, about.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match &self.work {
+            Work::Call { input, .. } => input.len(),
+            Work::Load => 0,
+            Work::Compile { body } => body.len(),
+        }
+    }
+
+    /// Writes its frame behind what `out` holds. `Load` has none: it is over when a cell is ready.
+    ///
+    /// # Errors
+    /// The frame would be too large.
+    pub fn frame(&self, sequence: u64, out: &mut Vec<u8>) -> Result<(), frame::Error> {
+        match &self.work {
+            Work::Call { function, entrypoint, format, input } => {
+                let call = body::Call {
+                    function: *function,
+                    entrypoint: entrypoint.as_deref(),
+                    format: *format,
+                    deadline: monotonic(self.deadline.at),
+                    input: serde_bytes::Bytes::new(input),
+                };
+                frame::write(out, Operation::Call, sequence, &call)
+            }
+            Work::Compile { body } => {
+                frame::write(out, Operation::Compile, sequence, &body::Compile { body: body.clone() })
+            }
+            Work::Load => Ok(()),
+        }
+    }
+}
+
+/// A moment as `CLOCK_MONOTONIC` nanoseconds, which the cell can read too. `Instant` is that clock on Linux but
+/// keeps its figure to itself.
+fn monotonic(at: Instant) -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let now = Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0));
+    let then = now + at.saturating_duration_since(Instant::now());
+    u64::try_from(then.as_nanos()).unwrap_or(u64::MAX)
+}

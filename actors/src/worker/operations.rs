@@ -1,0 +1,7 @@
+//! The actions of a worker, one module each, named as on the wire.
+
+//pub mod content_render;
+pub mod macro_render;
+pub mod macro_render_many;
+pub mod script_compile;
+pub mod utility_run;

@@ -1,0 +1,71 @@
+//! `macro.renderMany`: one macro in many contexts.
+
+use std::rc::Rc;
+
+use protocol::abi::{self, Kind};
+use protocol::actions::macro_render_many::{MOST, Request};
+use protocol::failure::{self, InvalidResponse};
+use protocol::frame::LARGEST;
+use protocol::writer::Writer;
+use protocol::{Failure, Raw};
+
+use crate::call::{Answer, Call};
+use crate::worker::{State, batch, clean};
+
+/// Handles the action.
+///
+/// # Errors
+/// The request as a whole failed; what became of each context is in the answer.
+pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
+    let request: Request<'_> = call.read()?;
+    if request.contexts.len() > MOST {
+        return Err(Failure::request("payload.contexts", format!("expected at most {MOST} contexts")));
+    }
+    for (number, context) in request.contexts.iter().enumerate() {
+        context.read::<abi::Context<'_>>(&format!("payload.contexts[{number}]"))?;
+    }
+    let script = worker.scripts.find(&call.origin, Kind::Macro, &request.script).await?;
+    let contexts = request.contexts.into_iter().map(|context| context.into_bytes(&call.payload)).collect();
+    let items = batch::render(&worker, &script, call.format, contexts, call.origin.deadline).await;
+    let mut results = Vec::with_capacity(items.len());
+    for item in items {
+        results.push(match item.outcome {
+            Ok(value) if request.raw => clean::read(call.format, &value).map(|_| value.to_vec()),
+            Ok(value) => clean::result(&worker.cleaner, call.format, &value).await,
+            Err(failure) => Err(failure),
+        });
+    }
+    write(&call, results)
+}
+
+fn write(call: &Call, results: Vec<Result<Vec<u8>, Failure>>) -> Answer {
+    let size = results.iter().map(|result| result.as_ref().map_or(256, Vec::len) + 32).sum();
+    if size > 2 * LARGEST {
+        let problem = format!("{size} bytes together: ask for fewer contexts at once");
+        let reason = Some("too_large".to_owned());
+        return Err(Failure::InvalidResponse(InvalidResponse { path: "results".into(), problem, reason, output: None }));
+    }
+    let mut writer = Writer::new(call.format, size);
+    writer.object(1);
+    writer.key("results");
+    writer.list(u32::try_from(results.len()).unwrap_or(u32::MAX));
+    for result in results {
+        writer.object(2);
+        writer.key("ok");
+        writer.value(&result.is_ok());
+        match result {
+            Ok(data) => {
+                writer.key("data");
+                writer.raw(&Raw::trusted(call.format, &data));
+            }
+            Err(failure) => {
+                writer.key("error");
+                writer.value(&failure::Body::from(failure));
+            }
+        }
+        writer.end_object();
+    }
+    writer.end_list();
+    writer.end_object();
+    Ok(writer.finish())
+}

@@ -1,0 +1,467 @@
+//! The cells of a node: which exist, who gets a place to run, which call goes where. What cells and the zygote
+//! report is handled in `pool::event`, deadlines in `pool::watch`.
+//!
+//! A cell belongs to one script version. Cells are kept by recent use up to a limit; a number of *places* bounds how
+//! many run at once. Calls of one script wait in a queue of their own, and scripts that wait take turns.
+
+mod event;
+mod watch;
+
+use std::cell::{Cell as Slot, RefCell};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::rc::{Rc, Weak};
+use std::time::Instant;
+
+use protocol::Failure;
+use protocol::channels::supervisor_status as status;
+use protocol::failure::Overloaded;
+use protocol::frame::{self, Operation, cell as body, control::Limits};
+use tokio::sync::{Notify, oneshot, watch as watch_channel};
+use tokio::task::JoinHandle;
+
+use super::cell::{self, Cell, Phase};
+use super::death::{self, Exit};
+use super::job::{Done, Job, Outcome, Work};
+use super::script::Script;
+use super::zygote::{self, Zygote};
+use crate::call::Deadline;
+
+/// What the pool may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Cells that run at once.
+    pub places: usize,
+    /// Processor cores: as many cells of one script run before its short calls share them.
+    pub cores: usize,
+    /// Cells that are kept.
+    pub warm: usize,
+    /// Calls that wait.
+    pub queue: usize,
+    /// Calls that a cell serves before it is replaced.
+    pub calls_per_cell: u64,
+    /// Memory of a cell, in bytes.
+    pub memory: u64,
+}
+
+/// What a group of cells runs.
+#[derive(Debug, Clone)]
+pub enum Runs {
+    /// A script.
+    Script(Rc<Script>),
+    /// A parser over texts. Such a cell serves once: what it reads is from anyone.
+    Compiler,
+}
+
+impl Runs {
+    /// What tells groups apart: project, script and content, so that a changed script gets new cells.
+    #[must_use]
+    pub fn key(&self) -> Rc<str> {
+        match self {
+            Self::Script(script) => Rc::clone(&script.key),
+            Self::Compiler => Rc::from("compiler"),
+        }
+    }
+
+    fn serves_once(&self) -> bool {
+        match self {
+            Self::Script(script) => script.record.fresh,
+            Self::Compiler => true,
+        }
+    }
+}
+
+struct Group {
+    runs: Runs,
+    queue: VecDeque<Job>,
+    cells: Vec<Rc<Cell>>,
+    /// Whether it stands in `State::waiting`.
+    waits: bool,
+}
+
+/// A cell that has ended while a call ran in it, until its parent says how.
+struct Dying {
+    jobs: Vec<(Job, Option<Instant>)>,
+    since: Instant,
+}
+
+#[derive(Default)]
+struct State {
+    groups: HashMap<Rc<str>, Group>,
+    cells: HashMap<u64, Rc<Cell>>,
+    /// Groups that have calls and no place, in turn.
+    waiting: VecDeque<Rc<str>>,
+    dying: HashMap<u64, Dying>,
+    /// Cells to be killed as soon as their process is known.
+    doomed: HashSet<u64>,
+    running: usize,
+    queued: usize,
+    zygote: Option<Rc<Zygote>>,
+    layers: Vec<String>,
+    next: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    started: Slot<u64>,
+    killed: Slot<u64>,
+    died: Slot<u64>,
+    evicted: Slot<u64>,
+}
+
+fn count(counter: &Slot<u64>) {
+    counter.set(counter.get() + 1);
+}
+
+/// The pool. Dropping it ends the zygote and every cell.
+pub struct Pool {
+    bounds: Bounds,
+    /// Tells the pool's tasks to end; so does its drop.
+    closing: watch_channel::Sender<bool>,
+    keeper: RefCell<Option<JoinHandle<()>>>,
+    state: RefCell<State>,
+    counts: Counts,
+    /// Wakes the watch when there is something to watch.
+    active: Rc<Notify>,
+    /// Wakes those who wait for the zygote.
+    changed: Notify,
+    this: Weak<Self>,
+}
+
+impl Pool {
+    /// A pool whose zygote starts at once, and again whenever it ends.
+    #[must_use]
+    pub fn new(bounds: Bounds, command: zygote::Command) -> Rc<Self> {
+        let pool = Rc::new_cyclic(|this| Self {
+            bounds,
+            closing: watch_channel::Sender::new(false),
+            keeper: RefCell::default(),
+            state: RefCell::default(),
+            counts: Counts::default(),
+            active: Rc::default(),
+            changed: Notify::new(),
+            this: Weak::clone(this),
+        });
+        let weak = Rc::downgrade(&pool);
+        let keeper = event::keep_zygote(Weak::clone(&weak), command, pool.closing.subscribe());
+        pool.keeper.replace(Some(tokio::task::spawn_local(keeper)));
+        tokio::task::spawn_local(watch::watch(weak, pool.closing.subscribe()));
+        pool
+    }
+
+    /// Ends the zygote, and all cells with it, and waits until it has gone.
+    pub async fn stop(&self) {
+        self.closing.send_replace(true);
+        let keeper = self.keeper.take();
+        if let Some(keeper) = keeper {
+            let _ended = keeper.await;
+        }
+    }
+
+    /// Resolves once the zygote forks.
+    pub async fn ready(&self) {
+        while self.state.borrow().zygote.is_none() {
+            self.changed.notified().await;
+        }
+    }
+
+    /// Does a piece of work and waits for its end.
+    ///
+    /// # Errors
+    /// How it failed; `OVERLOADED` at once if too many wait.
+    pub async fn run(&self, runs: Runs, work: Work, deadline: Deadline) -> Outcome {
+        let (reply, outcome) = oneshot::channel();
+        let job = Job { work, deadline, queued: Instant::now(), moves: 0, reply };
+        self.submit(runs, job);
+        outcome.await.unwrap_or_else(|_| Err(Failure::unavailable("worker", 100)))
+    }
+
+    fn submit(&self, runs: Runs, job: Job) {
+        let key = runs.key();
+        let mut state = self.state.borrow_mut();
+        if state.queued >= self.bounds.queue {
+            drop(state);
+            // A place is free when the longest that may wait before it has gone: about one call's time.
+            job.end(Err(Failure::Overloaded(Overloaded { retry_after_ms: 100 })));
+            return;
+        }
+        let group = state.groups.entry(Rc::clone(&key)).or_insert_with(|| Group {
+            runs,
+            queue: VecDeque::new(),
+            cells: Vec::new(),
+            waits: false,
+        });
+        group.queue.push_back(job);
+        state.queued += 1;
+        drop(state);
+        self.pump(&key);
+        self.active.notify_one();
+    }
+
+    /// Gives the calls of a group to cells as far as there are places.
+    fn pump(&self, key: &Rc<str>) {
+        while let Some(step) = self.next_step(key) {
+            match step {
+                Step::Call(cell, job) => self.call(&cell, job),
+                Step::Start => self.start(key),
+                Step::Wait => {
+                    let mut state = self.state.borrow_mut();
+                    if state.groups.get(key).is_some_and(|group| !group.waits) {
+                        state.waiting.push_back(Rc::clone(key));
+                        if let Some(group) = state.groups.get_mut(key) {
+                            group.waits = true;
+                        }
+                    }
+                    break;
+                }
+            }
+        }
+    }
+
+    fn next_step(&self, key: &Rc<str>) -> Option<Step> {
+        let mut state = self.state.borrow_mut();
+        let full = state.running >= self.bounds.places;
+        let others_wait = state.waiting.iter().any(|waiting| waiting != key);
+        let group = state.groups.get_mut(key)?;
+        let size = group.queue.front()?.size();
+        let starting = group.cells.iter().filter(|cell| cell.state().phase != Phase::Ready).count();
+        let once = group.runs.serves_once();
+        let idle = group.cells.iter().find(|cell| cell.idle() && !(once && cell.state().calls > 0));
+        let chosen = match idle {
+            Some(_) if full => return Some(Step::Wait),
+            Some(idle) => Some(Rc::clone(idle)),
+            None if full || group.cells.len() - starting >= self.bounds.cores => {
+                // While others wait, a busy cell is not refilled: it must come to its end to pass its place on.
+                let shares = |cell: &&Rc<Cell>| !once && !others_wait && cell.takes_another(size);
+                group.cells.iter().filter(shares).min_by_key(|cell| cell.state().flights.len()).cloned()
+            }
+            None => None,
+        };
+        if let Some(cell) = chosen {
+            let job = group.queue.pop_front()?;
+            state.queued -= 1;
+            return Some(Step::Call(cell, job));
+        }
+        let on_their_way = starting >= group.queue.len();
+        match (full || state.zygote.is_none(), on_their_way) {
+            (true, _) => Some(Step::Wait),
+            (false, true) => None,
+            (false, false) => Some(Step::Start),
+        }
+    }
+
+    /// Puts a call into a cell's pipe.
+    fn call(&self, cell: &Rc<Cell>, job: Job) {
+        if matches!(job.work, Work::Load) {
+            job.end(Ok(Done::Loaded));
+            return;
+        }
+        self.take_place(cell);
+        if let Err((job, error)) = cell.call(job) {
+            job.end(Err(Failure::request("payload", error.to_string())));
+            self.rest(cell);
+        }
+    }
+
+    /// Asks the zygote for a cell and sends it its script.
+    fn start(&self, key: &Rc<str>) {
+        self.make_room();
+        let started = self.try_start(key);
+        if let Err(error) = started {
+            tracing::error!(%error, "a cell cannot be started");
+            self.fail_queue(key, || death::no_process("no_process"));
+        }
+    }
+
+    fn try_start(&self, key: &Rc<str>) -> std::io::Result<()> {
+        let mut state = self.state.borrow_mut();
+        state.next += 1;
+        let (cell, ends) = Cell::new(state.next, Rc::clone(key))?;
+        let Some(zygote) = state.zygote.clone() else { return Ok(()) };
+        zygote.fork(cell.id, Limits { memory: self.bounds.memory }, &ends.pipe, &ends.page)?;
+        let Some(group) = state.groups.get_mut(key) else { return Ok(()) };
+        group.cells.push(Rc::clone(&cell));
+        if let Runs::Script(script) = &group.runs {
+            let load = body::Load {
+                project: script.record.project.clone(),
+                slug: script.record.slug.clone(),
+                kind: script.record.kind,
+                entrypoint: script.record.entrypoint.clone(),
+                body: script.body.clone(),
+            };
+            let sent = cell.send(|sequence, out| frame::write(out, Operation::Load, sequence, &load));
+            sent.map_err(std::io::Error::other)?;
+        }
+        state.cells.insert(cell.id, Rc::clone(&cell));
+        drop(state);
+        self.take_place(&cell);
+        count(&self.counts.started);
+        let pool = Weak::clone(&self.this);
+        tokio::task::spawn_local(async move {
+            let driven = Rc::clone(&cell);
+            let said = move |said| {
+                if let Some(pool) = pool.upgrade() {
+                    pool.hear(&driven, said);
+                }
+            };
+            cell.drive(said).await;
+        });
+        Ok(())
+    }
+
+    /// Ends the least recently used idle cell if there are as many as are kept.
+    fn make_room(&self) {
+        let state = self.state.borrow();
+        if state.cells.len() < self.bounds.warm {
+            return;
+        }
+        let idle = state.cells.values().filter(|cell| cell.idle() && !cell.state().holds_place);
+        let oldest = idle.min_by_key(|cell| cell.state().used).cloned();
+        drop(state);
+        if let Some(cell) = oldest {
+            count(&self.counts.evicted);
+            self.let_go(&cell);
+        }
+    }
+
+    fn take_place(&self, cell: &Rc<Cell>) {
+        let mut now = cell.state_mut();
+        if !now.holds_place {
+            now.holds_place = true;
+            drop(now);
+            self.state.borrow_mut().running += 1;
+        }
+    }
+
+    /// Gives a cell's place back if nothing stands in its pipe, and lets others have it.
+    fn rest(&self, cell: &Rc<Cell>) {
+        let mut now = cell.state_mut();
+        if now.holds_place && now.flights.is_empty() {
+            now.holds_place = false;
+            drop(now);
+            self.state.borrow_mut().running -= 1;
+        } else {
+            drop(now);
+        }
+        self.serve_waiting();
+        self.pump(&Rc::clone(&cell.key));
+    }
+
+    /// Lets each group that waits have one try, in turn.
+    fn serve_waiting(&self) {
+        let turns = self.state.borrow().waiting.len();
+        for _ in 0..turns {
+            let mut state = self.state.borrow_mut();
+            if state.running >= self.bounds.places {
+                return;
+            }
+            let Some(key) = state.waiting.pop_front() else { return };
+            if let Some(group) = state.groups.get_mut(&key) {
+                group.waits = false;
+            }
+            drop(state);
+            self.pump(&key);
+        }
+    }
+
+    /// Takes a cell out of the pool and ends its process. Calls in its pipe must have been taken care of.
+    fn let_go(&self, cell: &Rc<Cell>) {
+        if cell.state().phase == Phase::Gone {
+            return;
+        }
+        cell.enter(Phase::Gone);
+        let known = cell.state().process.is_some();
+        let held = std::mem::take(&mut cell.state_mut().holds_place);
+        let mut state = self.state.borrow_mut();
+        state.cells.remove(&cell.id);
+        state.running -= usize::from(held);
+        if !known && cell.state().exit.is_none() {
+            state.doomed.insert(cell.id);
+        }
+        let empty = state.groups.get_mut(&cell.key).is_some_and(|group| {
+            group.cells.retain(|other| other.id != cell.id);
+            group.cells.is_empty() && group.queue.is_empty() && !group.waits
+        });
+        if empty {
+            state.groups.remove(&cell.key);
+        }
+        drop(state);
+        cell.kill();
+    }
+
+    /// Ends every call of a group that has not begun.
+    fn fail_queue(&self, key: &Rc<str>, failure: impl Fn() -> Failure) {
+        let mut state = self.state.borrow_mut();
+        let jobs = state.groups.get_mut(key).map(|group| std::mem::take(&mut group.queue)).unwrap_or_default();
+        state.queued -= jobs.len();
+        drop(state);
+        jobs.into_iter().for_each(|job| job.end(Err(failure())));
+    }
+
+    /// Puts calls that were not begun back to the front of their group's queue, in their order.
+    fn take_back(&self, key: &Rc<str>, jobs: Vec<Job>) {
+        /// A call that is taken back this often is one that cells die of.
+        const MOST_MOVES: u8 = 3;
+        let mut state = self.state.borrow_mut();
+        for mut job in jobs.into_iter().rev() {
+            job.moves += 1;
+            if job.moves > MOST_MOVES {
+                job.end(Err(death::no_process("no_process")));
+            } else if let Some(group) = state.groups.get_mut(key) {
+                group.queue.push_front(job);
+                state.queued += 1;
+            }
+        }
+    }
+
+    /// Ends the idle cells of a script, all versions: it has changed.
+    pub fn forget(&self, project: &str, id: protocol::Id) {
+        let of_script = |cell: &Rc<Cell>| {
+            let state = self.state.borrow();
+            let runs = state.groups.get(&cell.key).map(|group| group.runs.clone());
+            matches!(runs, Some(Runs::Script(script)) if script.record.project == project && script.record.id == id)
+        };
+        let cells: Vec<_> = self.state.borrow().cells.values().cloned().collect();
+        for cell in cells.into_iter().filter(|cell| cell.idle() && of_script(cell)) {
+            self.let_go(&cell);
+        }
+    }
+
+    /// How the pool is.
+    #[must_use]
+    pub fn status(&self) -> status::Pool {
+        let state = self.state.borrow();
+        let small = |figure: usize| u32::try_from(figure).unwrap_or(u32::MAX);
+        let mut cells: Vec<_> = state.groups.values().flat_map(|group| group.cells.iter().map(|cell| describe(cell, group))).collect();
+        cells.sort_by_key(|cell| cell.pid);
+        status::Pool {
+            python: state.zygote.as_ref().map(|zygote| zygote.ready.python.clone()),
+            zygote: state.zygote.as_ref().map(|zygote| zygote.pid),
+            layers: state.layers.clone(),
+            places: small(self.bounds.places),
+            running: small(state.running),
+            queued: small(state.queued),
+            cells,
+            started: self.counts.started.get(),
+            killed: self.counts.killed.get(),
+            died: self.counts.died.get(),
+            evicted: self.counts.evicted.get(),
+        }
+    }
+}
+
+/// What to do with the first call of a queue.
+enum Step {
+    Call(Rc<Cell>, Job),
+    Start,
+    Wait,
+}
+
+fn describe(cell: &Rc<Cell>, group: &Group) -> status::Cell {
+    let state = cell.state();
+    let (project, script, version) = match &group.runs {
+        Runs::Script(script) => (script.record.project.clone(), script.record.slug.clone(), script.record.version),
+        Runs::Compiler => (String::new(), "compiler".to_owned(), 0),
+    };
+    let pid = state.process.as_ref().and_then(|(pid, _)| u32::try_from(*pid).ok()).unwrap_or(0);
+    status::Cell { pid, project, script, version, calls: state.calls, busy: !state.flights.is_empty() }
+}

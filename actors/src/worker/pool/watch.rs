@@ -1,0 +1,193 @@
+//! Deadlines and patience: a look over the busy cells every few milliseconds while there are any, instead of a timer
+//! for each call.
+
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch::Receiver;
+
+use super::{Pool, count, death};
+use crate::worker::cell::{Cell, Phase};
+use crate::worker::job::Job;
+
+/// How often the pool looks.
+const LOOK: Duration = Duration::from_millis(3);
+/// A call that waits behind one that has run this long goes elsewhere.
+const PATIENCE: Duration = Duration::from_millis(5);
+/// Longest time that a script may take to be compiled and imported.
+const LOAD: Duration = Duration::from_secs(5);
+/// A cell that still loads after this long when no call waits for it any more is stuck in its script's top level.
+const UNWANTED: Duration = Duration::from_secs(1);
+/// Longest wait for the zygote to say how a cell has ended, or for a pipe to end after its process has.
+const REPORT: Duration = Duration::from_millis(50);
+
+/// Looks as long as the pool lives.
+pub(super) async fn watch(pool: Weak<Pool>, mut closing: Receiver<bool>) {
+    loop {
+        let Some(here) = pool.upgrade() else { return };
+        let busy = {
+            let state = here.state.borrow();
+            state.running > 0 || state.queued > 0 || !state.dying.is_empty()
+        };
+        let active = Rc::clone(&here.active);
+        if busy {
+            here.look();
+        }
+        // Not held while waiting, so that the pool can be dropped.
+        drop(here);
+        let next = async {
+            if busy { tokio::time::sleep(LOOK).await } else { active.notified().await }
+        };
+        tokio::select! {
+            () = next => {}
+            _ = closing.changed() => return,
+        }
+    }
+}
+
+impl Pool {
+    fn look(&self) {
+        let now = Instant::now();
+        let cells: Vec<_> = {
+            let state = self.state.borrow();
+            state.cells.values().filter(|cell| cell.state().holds_place || cell.state().exit.is_some()).cloned().collect()
+        };
+        for cell in cells {
+            self.look_at(&cell, now);
+        }
+        self.end_late_in_queues(now);
+        self.end_unreported(now);
+    }
+
+    fn look_at(&self, cell: &Rc<Cell>, now: Instant) {
+        let (phase, since, exited) = {
+            let state = cell.state();
+            (state.phase, state.since, state.exit.is_some())
+        };
+        if exited && now.duration_since(since.max(cell.state().used)) > REPORT {
+            // Its process has gone but something still holds its pipe open.
+            self.lose(cell);
+            return;
+        }
+        match phase {
+            Phase::Ready => self.look_at_flights(cell, now),
+            Phase::Starting | Phase::Loading => self.look_at_loading(cell, now.duration_since(since)),
+            Phase::Gone => {}
+        }
+    }
+
+    fn look_at_flights(&self, cell: &Rc<Cell>, now: Instant) {
+        let (late, ran, behind) = {
+            let state = cell.state();
+            let Some(front) = state.flights.front() else { return };
+            let late = front.job.as_ref().is_some_and(|job| job.late(now));
+            let ran = front.begun.map_or(Duration::ZERO, |begun| now.duration_since(begun));
+            (late, ran, state.flights.len() > 1 && !state.withdrawn)
+        };
+        if late {
+            self.kill_late(cell, now);
+        } else if behind && ran > PATIENCE {
+            self.withdraw(cell);
+        }
+    }
+
+    /// Ends a cell whose call is past its deadline. The reply does not wait for the process to be gone.
+    fn kill_late(&self, cell: &Rc<Cell>, now: Instant) {
+        count(&self.counts.killed);
+        let front_began = cell.state().flights.front().and_then(|flight| flight.begun);
+        let (begun, mut waiting) = self.part_flights(cell);
+        self.let_go(cell);
+        let nothing_began = begun.is_empty();
+        for (job, at) in begun {
+            let failure = death::deadline(&job, at.or(front_began));
+            job.end(Err(failure));
+        }
+        if nothing_began {
+            // The cell hung before it began anything; what is late fails all the same.
+            let (late, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|job| job.late(now));
+            late.into_iter().for_each(end_queued);
+            waiting = rest;
+        }
+        self.recover(cell, waiting);
+    }
+
+    /// Takes back the calls that stand behind a long one.
+    fn withdraw(&self, cell: &Rc<Cell>) {
+        let Some(second) = cell.state().flights.get(1).map(|flight| flight.sequence) else { return };
+        if cell.withdraw_from(second).is_err() {
+            return;
+        }
+        let mut taken = Vec::new();
+        {
+            let mut state = cell.state_mut();
+            state.withdrawn = true;
+            for flight in state.flights.iter_mut().skip(1) {
+                // The page is read after it was written: a call is either seen as begun here or skipped there.
+                if !cell.has_begun(flight.sequence) {
+                    taken.extend(flight.job.take());
+                }
+            }
+        }
+        self.take_back(&cell.key, taken);
+        self.pump(&Rc::clone(&cell.key));
+    }
+
+    fn look_at_loading(&self, cell: &Rc<Cell>, took: Duration) {
+        let unwanted = self.state.borrow().groups.get(&cell.key).is_none_or(|group| group.queue.is_empty());
+        if took > LOAD || (unwanted && took > UNWANTED) {
+            count(&self.counts.killed);
+            self.let_go(cell);
+            if took > LOAD {
+                self.fail_queue(&cell.key, || death::no_process("load_timeout"));
+            }
+            self.serve_waiting();
+        }
+    }
+
+    fn end_late_in_queues(&self, now: Instant) {
+        let mut late = Vec::new();
+        let mut state = self.state.borrow_mut();
+        for group in state.groups.values_mut() {
+            if !group.queue.iter().any(|job| job.late(now)) {
+                continue;
+            }
+            let loading = group.cells.iter().any(|cell| cell.state().phase == Phase::Loading);
+            let waiting = std::mem::take(&mut group.queue);
+            let (over, rest): (Vec<Job>, Vec<Job>) = waiting.into_iter().partition(|job| job.late(now));
+            group.queue = rest.into();
+            late.extend(over.into_iter().map(|job| (job, loading)));
+        }
+        state.queued -= late.len();
+        drop(state);
+        for (job, loading) in late {
+            if loading {
+                let failure = death::deadline(&job, None);
+                job.end(Err(failure));
+            } else {
+                end_queued(job);
+            }
+        }
+    }
+
+    /// Answers for cells of which nobody says how they ended.
+    fn end_unreported(&self, now: Instant) {
+        let mut state = self.state.borrow_mut();
+        let ids: Vec<u64> = state
+            .dying
+            .iter()
+            .filter(|(_, dying)| now.duration_since(dying.since) > REPORT)
+            .map(|(id, _)| *id)
+            .collect();
+        let dying: Vec<_> = ids.iter().filter_map(|id| state.dying.remove(id)).collect();
+        drop(state);
+        for (job, begun) in dying.into_iter().flat_map(|dying| dying.jobs) {
+            let failure = death::process_down(&job, begun, None);
+            job.end(Err(failure));
+        }
+    }
+}
+
+fn end_queued(job: Job) {
+    let failure = job.deadline.passed_in_queue(None);
+    job.end(Err(failure));
+}

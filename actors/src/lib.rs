@@ -5,12 +5,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod broker;
 pub mod bus;
 pub mod call;
 pub mod config;
 pub mod node;
+pub mod process;
 pub mod router;
 pub mod scripts;
 pub mod slot;
 pub mod supervisor;
+pub mod telemetry;
 pub mod worker;

@@ -1,2 +1,23 @@
-//! main
-fn main() {}
+//! The program `callboard`: reads the command line, runs one command, and ends with its status. What the commands
+//! do is in `cli`; nothing else ends the process.
+
+mod cli;
+
+use clap::Parser;
+
+fn main() -> std::process::ExitCode {
+    let command = cli::Cli::parse().command;
+    // Children are made before there are threads or a runtime: this only returns if it could not become one.
+    if let cli::Command::ExecChild(child) = &command {
+        return std::process::ExitCode::from(child.exec());
+    }
+    let status = actix_rt::System::new().block_on(async {
+        match cli::run(command).await {
+            Ok(status) => status,
+            Err(error) => error.report(),
+        }
+    });
+    // Leaving `main` would wait for threads that may still be busy with what was given up.
+    #[expect(clippy::exit, reason = "the one place that ends the process")]
+    std::process::exit(i32::from(status))
+}

@@ -42,6 +42,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the broker is what is missing.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Bus(bus::Error::Connect { .. }))
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn remediation(&self) -> &'static str {

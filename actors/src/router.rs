@@ -25,7 +25,7 @@ enum Channel {
 }
 
 const ACTIONS: &[(&str, Action)] = &[
-    //("content.render", Action::Worker(|worker, call| Box::pin(op::content_render::handle(worker, call)))),
+    ("content.render", Action::Worker(|worker, call| Box::pin(op::content_render::handle(worker, call)))),
     ("macro.render", Action::Worker(|worker, call| Box::pin(op::macro_render::handle(worker, call)))),
     ("macro.renderMany", Action::Worker(|worker, call| Box::pin(op::macro_render_many::handle(worker, call)))),
     ("script.compile", Action::Worker(|worker, call| Box::pin(op::script_compile::handle(worker, call)))),

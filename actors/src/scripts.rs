@@ -53,7 +53,7 @@ impl State {
         defaults::seed(&state.root).map_err(failed)?;
         let edits = watch::watch(&state.root).map_err(|why| Error::Folder { folder: state.root.clone(), why })?;
         state.scan().await.map_err(failed)?;
-        watch::follow(Rc::downgrade(&state), edits);
+        tokio::task::spawn_local(watch::follow(Rc::downgrade(&state), edits));
         Ok(state)
     }
 

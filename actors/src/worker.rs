@@ -4,7 +4,7 @@
 pub mod batch;
 pub mod cell;
 pub mod clean;
-//pub mod content;
+pub mod content;
 pub mod death;
 pub mod html;
 pub mod job;

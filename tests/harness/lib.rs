@@ -1,1 +1,13 @@
-//! The test harness.
+//! What the suites stand on: a real broker, the real program, and ways to speak to it that are not its own code.
+//!
+//! Nothing here replaces a part of Callboard, and nothing here asserts what Callboard should do; that is in the suites.
+
+pub mod broker;
+pub mod client;
+pub mod node;
+pub mod processes;
+pub mod script;
+pub mod stage;
+pub mod tools;
+pub mod wait;
+pub mod wire;

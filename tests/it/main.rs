@@ -1,1 +1,13 @@
-//! The end-to-end suite.
+//! The black-box suite: the real program on a real broker, and the rules that the repository keeps. One file a theme.
+
+mod accounts;
+mod cli;
+mod clients;
+mod content;
+mod deadlines;
+mod envelope;
+mod macros;
+mod scripts;
+mod service;
+mod tidy;
+mod utility;

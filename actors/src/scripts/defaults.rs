@@ -1,7 +1,14 @@
-//! The default scripts, part of the program, and how a new folder gets them. Their texts live in `scripts/` of the
-//! repository.
+//! The default scripts, part of the program, and how a folder gets them. Their texts live in `scripts/` of the
+//! repository; what a folder has been given is noted in a file of its own there.
 
+use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::Path;
+
+use super::file;
+
+/// Notes the hash of each default that the folder was given, by file name.
+const GIVEN: &str = ".defaults.json";
 
 /// File name and text of each.
 pub const BUNDLE: [(&str, &str); 7] = [
@@ -14,28 +21,54 @@ pub const BUNDLE: [(&str, &str); 7] = [
     ("youtube.py", include_str!("../../../scripts/youtube.py")),
 ];
 
-/// Makes the folder with the default scripts in it. A folder that is there is the user's and left as it is.
+/// Gives a folder the defaults that it was never given, and the newer text of those that nobody has touched. One
+/// that the user changed or deleted stays as it is.
 ///
 /// # Errors
-/// The folder or a file cannot be written.
+/// The folder or a file cannot be written, or the note of what was given cannot be read.
 pub fn seed(root: &Path) -> std::io::Result<()> {
-    if root.exists() {
-        return Ok(());
-    }
-    let parent = root.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent)?;
-    // The folder appears with all its files or not at all: a half-seeded one would be taken for the user's.
-    let staging = tempfile::Builder::new().prefix(".scripts-").tempdir_in(parent)?;
+    std::fs::create_dir_all(root)?;
+    let before = read_given(root)?;
+    let mut given = before.clone();
     for (name, text) in BUNDLE {
-        std::fs::write(staging.path().join(name), text)?;
+        let newest = file::hash(text);
+        let path = root.join(name);
+        let write = match given.get(name) {
+            None => !path.try_exists()?,
+            Some(old) if *old == newest => continue,
+            Some(old) => std::fs::read_to_string(&path).is_ok_and(|found| file::hash(&found) == *old),
+        };
+        if write {
+            replace(root, name, text)?;
+        }
+        given.insert(name.to_owned(), newest);
     }
-    std::fs::rename(staging.keep(), root)
+    if given != before {
+        replace(root, GIVEN, &serde_json::to_string_pretty(&given)?)?;
+    }
+    Ok(())
+}
+
+fn read_given(root: &Path) -> std::io::Result<BTreeMap<String, String>> {
+    match std::fs::read(root.join(GIVEN)) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a file whole or not at all.
+fn replace(root: &Path, name: &str, text: &str) -> std::io::Result<()> {
+    let mut staged = tempfile::Builder::new().prefix(".").tempfile_in(root)?;
+    staged.write_all(text.as_bytes())?;
+    staged.as_file().sync_all()?;
+    staged.persist(root.join(name))?;
+    std::fs::File::open(root)?.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scripts::file;
 
     #[test]
     fn every_default_has_its_metadata() {
@@ -49,14 +82,29 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_there_is_left_as_it_is() {
-        let data = tempfile::tempdir().unwrap();
-        let root = data.path().join("scripts");
-        seed(&root).unwrap();
-        assert_eq!(std::fs::read_dir(&root).unwrap().count(), BUNDLE.len());
-        std::fs::remove_file(root.join("vimeo.py")).unwrap();
-        seed(&root).unwrap();
-        assert!(!root.join("vimeo.py").exists());
-        assert_eq!(std::fs::read_dir(data.path()).unwrap().count(), 1);
+    fn what_the_user_deleted_or_changed_stays_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("gallery.py"), "mine").unwrap();
+        seed(folder.path()).unwrap();
+        std::fs::remove_file(path("vimeo.py")).unwrap();
+        std::fs::write(path("youtube.py"), "changed").unwrap();
+        seed(folder.path()).unwrap();
+        assert!(!path("vimeo.py").exists());
+        assert_eq!(std::fs::read_to_string(path("youtube.py")).unwrap(), "changed");
+        assert_eq!(std::fs::read_to_string(path("gallery.py")).unwrap(), "mine");
+        assert!(path("tag_cloud.py").exists());
+    }
+
+    #[test]
+    fn an_older_default_that_nobody_touched_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vimeo.py");
+        std::fs::write(&path, "older").unwrap();
+        let given = BTreeMap::from([("vimeo.py", file::hash("older")), ("youtube.py", file::hash("older"))]);
+        std::fs::write(folder.path().join(GIVEN), serde_json::to_vec(&given).unwrap()).unwrap();
+        seed(folder.path()).unwrap();
+        assert!(std::fs::read_to_string(&path).unwrap().contains("slug: \"vimeo\""));
+        assert!(!folder.path().join("youtube.py").exists(), "deleted by the user");
     }
 }

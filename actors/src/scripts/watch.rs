@@ -40,18 +40,16 @@ pub fn watch(root: &Path) -> Result<Edits, String> {
 }
 
 /// Reads the folder after each burst of edits, as long as the role lives.
-pub fn follow(state: Weak<State>, mut edits: Edits) {
-    tokio::task::spawn_local(async move {
-        while edits.noticed.recv().await.is_some() {
-            for _ in 0..PATIENCE {
-                if tokio::time::timeout(QUIET, edits.noticed.recv()).await.is_err() {
-                    break;
-                }
-            }
-            let Some(state) = state.upgrade() else { break };
-            if let Err(error) = state.scan().await {
-                tracing::error!(%error, "the folder of scripts cannot be read");
+pub async fn follow(state: Weak<State>, mut edits: Edits) {
+    while edits.noticed.recv().await.is_some() {
+        for _ in 0..PATIENCE {
+            if tokio::time::timeout(QUIET, edits.noticed.recv()).await.is_err() {
+                break;
             }
         }
-    });
+        let Some(state) = state.upgrade() else { return };
+        if let Err(error) = state.scan().await {
+            tracing::error!(%error, "the folder of scripts cannot be read");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The actions of a worker, one module each, named as on the wire.
 
-//pub mod content_render;
+pub mod content_render;
 pub mod macro_render;
 pub mod macro_render_many;
 pub mod script_compile;

@@ -34,7 +34,9 @@ pub struct Script {
 }
 
 impl Script {
-    fn new(fetched: script_fetch::Script) -> Self {
+    /// A script as it was fetched.
+    #[must_use]
+    pub fn new(fetched: script_fetch::Script) -> Self {
         let script_fetch::Script { record, body } = fetched;
         let hash = &record.content_hash;
         let key = format!("{}/{}/{hash}/{}/{}", record.project, record.id, record.entrypoint, record.kind.as_str());

@@ -1,0 +1,91 @@
+# The commands of this repository. All of them work on a machine with Rust, Python 3.10 or newer and GNU make; whatever else
+# they need is put below target/ (or CARGO_TARGET_DIR), never into the machine.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+export CARGO_TARGET_DIR := $(abspath $(or $(CARGO_TARGET_DIR),target))
+export PYTHONDONTWRITEBYTECODE := 1
+
+PYTHON ?= python3
+PREFIX ?= /usr/local
+DENY_VERSION := 0.20.2
+
+DEBUG := $(CARGO_TARGET_DIR)/debug
+RELEASE := $(CARGO_TARGET_DIR)/release
+VENV := $(CARGO_TARGET_DIR)/venv
+TOOLS := $(CARGO_TARGET_DIR)/tools
+DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)
+NATS_CLI := $(TOOLS)/nats
+
+# What the suites are told: the programs under test and the tools beside them. Decided when a test starts, not before.
+TOLD = CALLBOARD_BIN="$(DEBUG)/callboard" CALLBOARD_CELL="$(DEBUG)/libcallboard_cell.so" CALLBOARD_VENV="$(VENV)" \
+	CALLBOARD_NATS_SERVER="$$(.ci/nats-server "$(VENV)")"
+
+.PHONY: help
+help: ## this list
+	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/  make \1|\2/p' Makefile | column -t -s '|'
+
+.PHONY: build
+build: ## the program and its extension module, in the profile that tests use
+	cargo build --workspace --all-targets --locked
+
+.PHONY: tools
+tools: $(VENV)/ready $(DENY)/bin/cargo-deny ## what check and test need besides Rust and Python: a broker, Python packages, cargo-deny
+
+$(VENV)/ready: tests/requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=/path/to/python3")'
+	$(PYTHON) -m venv --clear $(VENV) || { echo "python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r tests/requirements.txt
+	touch $@
+
+$(DENY)/bin/cargo-deny:
+	CARGO_TARGET_DIR=$(TOOLS)/build cargo install cargo-deny --quiet --locked --version $(DENY_VERSION) --no-default-features --root $(DENY)
+	rm -rf $(TOOLS)/build
+
+$(NATS_CLI): tests/real/nats-cli/go.mod tests/real/nats-cli/go.sum
+	@command -v go >/dev/null || { echo "the official NATS CLI is built with Go 1.24 or newer: install it from https://go.dev/dl" >&2; exit 1; }
+	cd tests/real/nats-cli && go build -mod=readonly -o $@ github.com/nats-io/natscli/nats
+
+.PHONY: check
+check: $(DENY)/bin/cargo-deny ## formatting, lints, documents, licences and sources of dependencies; warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	@# Advisories are left out: their database is fetched from a host that not every machine may reach.
+	$(DENY)/bin/cargo-deny --offline --locked check bans licenses sources
+	$(PYTHON) -c 'import ast, pathlib; [ast.parse(p.read_bytes(), str(p), feature_version=(3, 10)) for d in ("python", "scripts", "tests") for p in pathlib.Path(d).rglob("*.py")]'
+
+.PHONY: test
+test: build $(VENV)/ready ## every suite in its short form: what continuous integration runs after check
+	$(TOLD) cargo test --workspace --locked
+	@shopt -s nullglob; for suite in python/tests/test_*.py; do \
+		echo "$$suite"; $(TOLD) $(VENV)/bin/python "$$suite"; done
+	$(PYTHON) scripts/check_golden.py
+
+.PHONY: test-real
+test-real: build $(VENV)/ready $(NATS_CLI) ## programs of others against a node: the official NATS CLI
+	$(TOLD) CALLBOARD_NATS_CLI="$(NATS_CLI)" cargo test -p callboard-tests --features real --test real --locked
+
+.PHONY: test-long
+test-long: build $(VENV)/ready ## minutes of faults under load
+	$(TOLD) cargo test -p callboard-tests --features long --test long --locked -- --nocapture
+
+.PHONY: demo
+demo: ## builds, starts a node of its own, renders a page, runs a utility, stops
+	cargo build -p callboard -p callboard-cell --locked
+	@.ci/nats-server "$(VENV)" >/dev/null 2>&1 || $(MAKE) $(VENV)/ready
+	@$(TOLD) $(DEBUG)/callboard demo
+
+.PHONY: install
+install: ## release build into PREFIX (/usr/local): bin/callboard and lib/callboard
+	cargo build --release -p callboard -p callboard-cell --locked
+	install -D -m 755 $(RELEASE)/callboard $(DESTDIR)$(PREFIX)/bin/callboard
+	install -D -m 755 $(RELEASE)/libcallboard_cell.so $(DESTDIR)$(PREFIX)/lib/callboard/libcallboard_cell.so
+
+.PHONY: clean
+clean: ## removes all that was built or fetched
+	rm -rf $(CARGO_TARGET_DIR)

@@ -1,0 +1,205 @@
+//! `callboard doctor`: whether this machine has what a node needs, found by trying.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use callboard::config::Config;
+use callboard::{process, worker};
+use clap::Args;
+use serde::Serialize;
+
+use super::client::Client;
+use super::flags::Installation;
+use super::{Error, out, pretty};
+
+/// How long a program may take to tell its version.
+const VERSION: Duration = Duration::from_secs(5);
+/// Clocks before this moment (2026) are wrong: the epoch in seconds.
+const EARLIEST: i64 = 1_767_225_600;
+
+/// How to show it.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    installation: Installation,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    /// As it should be.
+    Ok,
+    /// A node runs, but with less.
+    Warn,
+    /// A node does not run.
+    Fail,
+}
+
+/// What was found of one thing.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    state: State,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remediation: Option<String>,
+}
+
+impl Check {
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, state: State::Ok, found: found.into(), remediation: None }
+    }
+
+    fn warn(name: &'static str, found: impl Into<String>, remediation: &str) -> Self {
+        Self { name, state: State::Warn, found: found.into(), remediation: Some(remediation.to_owned()) }
+    }
+
+    fn fail(name: &'static str, found: impl Into<String>, remediation: impl Into<String>) -> Self {
+        Self { name, state: State::Fail, found: found.into(), remediation: Some(remediation.into()) }
+    }
+}
+
+impl Doctor {
+    /// Looks, and prints what was found; the exit status is 1 if a node would not run.
+    pub(crate) async fn run(&self) -> Result<u8, Error> {
+        let config = self.installation.load()?.config;
+        let mut checks = vec![python(&config).await, extension(&config), broker(&config).await, data(&config), clock()];
+        if cfg!(target_os = "linux") {
+            checks.extend([pidfd(), landlock(), namespaces()]);
+        }
+        if self.json {
+            let text = serde_json::to_string(&checks).map_err(Error::Json)?;
+            out::data(&pretty::json(&text, out::is_read_by_a_person()))?;
+        } else {
+            out::data(&checks.iter().map(lines).collect::<String>())?;
+        }
+        Ok(u8::from(checks.iter().any(|check| check.state == State::Fail)))
+    }
+}
+
+fn lines(check: &Check) -> String {
+    let state = match check.state {
+        State::Ok => "ok  ",
+        State::Warn => "warn",
+        State::Fail => "FAIL",
+    };
+    let remediation = check.remediation.as_ref().map(|text| format!("{:19}{text}\n", "")).unwrap_or_default();
+    format!("{state}  {:11}  {}\n{remediation}", check.name, check.found)
+}
+
+async fn python(config: &Config) -> Check {
+    match worker::python::find(&config.python).await {
+        Ok(python) => Check::ok("python", format!("{}, {}", python.version, python.path.display())),
+        Err(error) => Check::fail("python", error.to_string(), error.remediation()),
+    }
+}
+
+fn extension(config: &Config) -> Check {
+    const REMEDIATION: &str = "build it with make build, or name it with CALLBOARD_CELL";
+    match &config.python.extension {
+        Some(path) if path.is_file() => Check::ok("cell module", path.display().to_string()),
+        Some(path) => Check::fail("cell module", format!("{} is missing", path.display()), REMEDIATION),
+        None => Check::fail("cell module", "not found beside this program", REMEDIATION),
+    }
+}
+
+/// The broker that is named, else the program by which `dev` starts its own.
+async fn broker(config: &Config) -> Check {
+    if config.nats.url.is_some() {
+        return match Client::connect(config).await {
+            Ok(client) => Check::ok("broker", client.url()),
+            Err(error) => Check::fail("broker", error.to_string(), error.remediation().unwrap_or_default()),
+        };
+    }
+    let Some(path) = config.nats.server.clone() else {
+        let error = callboard::broker::Error::NoProgram;
+        return Check::fail("nats-server", error.to_string(), error.remediation());
+    };
+    let remediation = "name another nats-server with CALLBOARD_NATS_SERVER";
+    let program = process::Program { path, arguments: vec!["--version".into()] };
+    match process::output(&program, VERSION).await {
+        Ok(output) if output.status.success() => {
+            let version = String::from_utf8_lossy(&output.stdout).trim().replace("nats-server: ", "");
+            Check::ok("nats-server", format!("{version}, {}", program.path.display()))
+        }
+        Ok(output) => Check::fail("nats-server", format!("{}: {}", program.path.display(), output.status), remediation),
+        Err(error) => Check::fail("nats-server", format!("{}: {error}", program.path.display()), remediation),
+    }
+}
+
+/// Tries to write where the data folder is, or would be made.
+fn data(config: &Config) -> Check {
+    const REMEDIATION: &str = "name a folder that can be written with --data or CALLBOARD_NODE__DATA";
+    let Some(data) = &config.node.data else {
+        return Check::fail("data folder", "no home folder is known", REMEDIATION);
+    };
+    let existing = data.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
+    match tempfile::tempfile_in(existing) {
+        Ok(_) => Check::ok("data folder", data.display().to_string()),
+        Err(error) => Check::fail("data folder", format!("{}: {error}", existing.display()), REMEDIATION),
+    }
+}
+
+fn clock() -> Check {
+    let now = jiff::Timestamp::now();
+    if now.as_second() < EARLIEST {
+        return Check::fail("clock", format!("{now:.0}"), "set the clock: deadlines of callers depend on it");
+    }
+    Check::ok("clock", format!("{now:.0}"))
+}
+
+/// Cells are killed by handles that stay theirs when process ids are used again (Linux 5.3).
+fn pidfd() -> Check {
+    let opened = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty());
+    match opened {
+        Ok(_) => Check::ok("pidfd", "available"),
+        Err(error) => Check::fail("pidfd", error.to_string(), "use Linux 5.3 or newer, outside of gVisor-like sandboxes"),
+    }
+}
+
+fn landlock() -> Check {
+    match std::fs::read_to_string("/sys/kernel/security/lsm") {
+        Ok(modules) if modules.trim().split(',').any(|module| module == "landlock") => {
+            Check::ok("landlock", "in force")
+        }
+        Ok(_) => Check::warn("landlock", "off", "start the kernel with landlock among lsm=…: it is one of a cell's layers"),
+        Err(_) => Check::warn("landlock", "unknown", "mount securityfs to let doctor see it; nothing else depends on that"),
+    }
+}
+
+fn namespaces() -> Check {
+    let figure = |file: &str| -> Option<u64> { std::fs::read_to_string(PathBuf::from(file)).ok()?.trim().parse().ok() };
+    let is_off = figure("/proc/sys/user/max_user_namespaces") == Some(0)
+        || figure("/proc/sys/kernel/unprivileged_userns_clone") == Some(0)
+        || figure("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == Some(1);
+    if is_off && !rustix::process::geteuid().is_root() {
+        return Check::warn("namespaces", "user namespaces are off", "allow them by sysctl: they are one of a cell's layers");
+    }
+    Check::ok("namespaces", "user namespaces may be made")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_stands_below_what_was_found() {
+        assert_eq!(lines(&Check::ok("clock", "2026")), "ok    clock        2026\n");
+        let fail = lines(&Check::fail("python", "none", "install it"));
+        assert_eq!(fail, "FAIL  python       none\n                   install it\n");
+    }
+
+    #[test]
+    fn a_data_folder_is_judged_by_where_it_would_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.node.data = Some(folder.path().join("a/b"));
+        assert_eq!(data(&config).state, State::Ok);
+        assert!(!folder.path().join("a").exists());
+        config.node.data = Some("/proc/none".into());
+        assert_eq!(data(&config).state, State::Fail);
+    }
+}

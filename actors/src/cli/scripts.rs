@@ -1,0 +1,284 @@
+//! `callboard scripts`: what a node says about scripts, and running one by hand.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use callboard::config::Config;
+use clap::{Args, Subcommand, ValueEnum};
+use protocol::actions::Action;
+use protocol::actions::script_compile::{self, SyntaxProblem};
+use protocol::actions::utility_run::UtilityRun;
+use protocol::channels::Channel;
+use protocol::channels::script_check::{self, ScriptCheck};
+use protocol::channels::script_list::{self, ScriptList};
+use protocol::envelope::Project;
+use protocol::{Format, abi, subject};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::client::{Client, Terms};
+use super::flags::Installation;
+use super::reply::{Failure, Reply};
+use super::{Error, call, client, out, pretty, table};
+
+/// What to do with scripts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Scripts {
+    /// List the scripts of a project.
+    List(List),
+    /// Look for mistakes in script files, without running or saving them.
+    Check(Check),
+    /// Run a utility: its result goes to standard output, what it prints to standard error.
+    Run(Run),
+}
+
+/// Which scripts.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only this kind.
+    #[arg(long)]
+    kind: Option<Kind>,
+    #[command(flatten)]
+    question: Question,
+}
+
+/// Which files.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The files.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    question: Question,
+}
+
+/// Which script, with what.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The script's slug, alias or id.
+    slug: String,
+    /// Its input; - reads standard input.
+    #[arg(long, value_name = "JSON")]
+    input: Option<String>,
+    /// A function other than its entrypoint.
+    #[arg(long, value_name = "NAME")]
+    entrypoint: Option<String>,
+    #[command(flatten)]
+    question: Question,
+}
+
+#[derive(Debug, Args)]
+struct Question {
+    /// The project; default if left out.
+    #[arg(long, value_parser = call::project)]
+    project: Option<Project>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    installation: Installation,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    Macro,
+    Transform,
+    Utility,
+}
+
+impl Scripts {
+    /// Does it.
+    pub(crate) async fn run(&self) -> Result<u8, Error> {
+        match self {
+            Self::List(list) => list.run().await,
+            Self::Check(check) => check.run().await,
+            Self::Run(run) => run.run().await,
+        }
+    }
+}
+
+impl Question {
+    async fn connect(&self) -> Result<Asker<'_>, Error> {
+        let config = self.installation.load()?.config;
+        Ok(Asker { client: Client::connect(&config).await?, config, project: self.project.as_ref() })
+    }
+
+    /// Prints JSON as a person or a program wants it.
+    fn print(&self, json: &str) -> Result<(), Error> {
+        out::data(&pretty::json(json, out::is_read_by_a_person()))
+    }
+}
+
+/// A connection with what all questions of a command have in common.
+struct Asker<'a> {
+    client: Client,
+    config: Config,
+    project: Option<&'a Project>,
+}
+
+impl Asker<'_> {
+    /// The text of the reply.
+    async fn ask<Q: Serialize>(&self, name: &str, question: &Q) -> Result<String, Error> {
+        let name = subject::of_channel(name);
+        let timeout = Duration::from_millis(call::usual_ms(&name, &self.config));
+        let terms = Terms { format: Format::Json, project: self.project.cloned(), timeout };
+        let body = serde_json::to_vec(question).map_err(Error::Json)?;
+        let answer = self.client.request(&name, body.into(), &terms).await?;
+        String::from_utf8(answer.to_vec()).map_err(|_| client::Error::Unreadable.into())
+    }
+}
+
+/// The data of the reply in `text`, also as a `T`.
+fn data<'a, T: Deserialize<'a>>(text: &'a str) -> Result<Result<(T, &'a str), Failure>, Error> {
+    match Reply::read(text)?.outcome() {
+        Ok(data) => Ok(Ok((serde_json::from_str(data).map_err(|_| client::Error::Unreadable)?, data))),
+        Err(failure) => Ok(Err(failure)),
+    }
+}
+
+impl List {
+    async fn run(&self) -> Result<u8, Error> {
+        let kind = self.kind.map(|kind| match kind {
+            Kind::Macro => abi::Kind::Macro,
+            Kind::Transform => abi::Kind::Transform,
+            Kind::Utility => abi::Kind::Utility,
+        });
+        let request = script_list::Request { kind, ..script_list::Request::default() };
+        let text = self.question.connect().await?.ask(ScriptList::NAME, &request).await?;
+        let (list, raw): (script_list::Reply, &str) = match data(&text)? {
+            Ok(found) => found,
+            Err(failure) => return Ok(failure.report()),
+        };
+        if self.question.json {
+            self.question.print(raw)?;
+        } else {
+            let rows: Vec<[String; 6]> = list.scripts.into_iter().map(row).collect();
+            out::data(&table::lay_out(["SLUG", "KIND", "ENABLED", "VERSION", "ALIASES", "TITLE"], &rows))?;
+        }
+        for file in &list.errors {
+            out::talk(&format!("{}: {}", file.file, file.problem));
+        }
+        Ok(0)
+    }
+}
+
+fn row(script: protocol::script::Record) -> [String; 6] {
+    let enabled = if script.enabled { "yes" } else { "no" };
+    let aliases = if script.aliases.is_empty() { "-".to_owned() } else { script.aliases.join(",") };
+    let version = script.version.to_string();
+    [script.slug, script.kind.as_str().to_owned(), enabled.to_owned(), version, aliases, script.title]
+}
+
+/// What `--json` prints of a file.
+#[derive(Serialize)]
+struct Checked<'a> {
+    file: String,
+    #[serde(flatten)]
+    found: &'a script_compile::Reply,
+}
+
+impl Check {
+    async fn run(&self) -> Result<u8, Error> {
+        let asker = self.question.connect().await?;
+        let mut found = Vec::new();
+        for path in &self.files {
+            let failed = |source| Error::File { path: path.clone(), source };
+            let request = script_check::Request { content: std::fs::read_to_string(path).map_err(failed)? };
+            let text = asker.ask(ScriptCheck::NAME, &request).await?;
+            match data::<script_compile::Reply>(&text)? {
+                Ok((reply, _)) => found.push((path.display().to_string(), reply)),
+                Err(failure) => return Ok(failure.report()),
+            }
+        }
+        if self.question.json {
+            let all: Vec<Checked<'_>> =
+                found.iter().map(|(file, found)| Checked { file: file.clone(), found }).collect();
+            self.question.print(&serde_json::to_string(&all).map_err(Error::Json)?)?;
+        } else {
+            let lines: Vec<String> = found.iter().flat_map(|(file, reply)| lines(file, reply)).collect();
+            out::data(&lines.join("\n"))?;
+        }
+        Ok(u8::from(found.iter().any(|(_, reply)| !reply.problems.is_empty())))
+    }
+}
+
+/// A line for each problem as editors know them, or one that says there is none.
+fn lines(file: &str, reply: &script_compile::Reply) -> Vec<String> {
+    if reply.problems.is_empty() {
+        let functions = if reply.functions.is_empty() { "none".to_owned() } else { reply.functions.join(", ") };
+        return vec![format!("{file}: ok, functions: {functions}")];
+    }
+    let line = |problem: &SyntaxProblem| {
+        format!("{file}:{}:{}: {}", problem.line, problem.column, problem.message)
+    };
+    reply.problems.iter().map(line).collect()
+}
+
+/// The payload of `utility.run` as it is sent.
+#[derive(Serialize)]
+struct RunRequest<'a> {
+    script: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entrypoint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<&'a RawValue>,
+}
+
+/// The data of `utility.run`, the result as it came.
+#[derive(Deserialize)]
+struct RunReply<'a> {
+    #[serde(borrow)]
+    result: &'a RawValue,
+    stdout: String,
+    stderr: String,
+    truncated: bool,
+}
+
+impl Run {
+    async fn run(&self) -> Result<u8, Error> {
+        let input = self.input.as_deref().map(|json| call::input(Some(json))).transpose()?;
+        let request =
+            RunRequest { script: &self.slug, entrypoint: self.entrypoint.as_deref(), input: input.as_deref() };
+        let text = self.question.connect().await?.ask(UtilityRun::NAME, &request).await?;
+        if self.question.json {
+            self.question.print(&text)?;
+            return Ok(Reply::read(&text)?.outcome().map_or_else(|failure| failure.report(), |_| 0));
+        }
+        let (reply, _): (RunReply<'_>, &str) = match data(&text)? {
+            Ok(found) => found,
+            Err(failure) => return Ok(failure.report()),
+        };
+        for printed in [&reply.stdout, &reply.stderr].into_iter().filter(|printed| !printed.is_empty()) {
+            out::talk(printed);
+        }
+        if reply.truncated {
+            out::talk("callboard: what it printed was cut");
+        }
+        self.question.print(reply.result.get())?;
+        Ok(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_are_written_as_editors_read_them() {
+        let problem =
+            SyntaxProblem { line: 3, column: 5, end_line: 3, end_column: 6, message: "invalid syntax".to_owned() };
+        let broken = script_compile::Reply { problems: vec![problem], functions: Vec::new() };
+        assert_eq!(lines("a.py", &broken), ["a.py:3:5: invalid syntax"]);
+        let whole = script_compile::Reply { problems: Vec::new(), functions: vec!["main".to_owned()] };
+        assert_eq!(lines("a.py", &whole), ["a.py: ok, functions: main"]);
+    }
+
+    #[test]
+    fn the_payload_of_a_run_is_one_that_the_node_accepts() {
+        let input = call::input(Some("[1]")).unwrap();
+        let request = RunRequest { script: "a", entrypoint: None, input: Some(&input) };
+        let text = serde_json::to_string(&request).unwrap();
+        let read: protocol::actions::utility_run::Request<'_> = serde_json::from_str(&text).unwrap();
+        assert_eq!((read.script.as_ref(), read.input.unwrap().bytes()), ("a", b"[1]".as_slice()));
+    }
+}

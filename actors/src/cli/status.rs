@@ -1,0 +1,134 @@
+//! `callboard status`: how all nodes of an installation are, from their own answers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use protocol::channels::Channel;
+use protocol::channels::supervisor_status::{Reply as Node, State, SupervisorStatus};
+use protocol::subject;
+use serde_json::value::RawValue;
+
+use super::client::Client;
+use super::flags::Installation;
+use super::reply::Reply;
+use super::{Error, client, out, pretty, table};
+
+/// How long nodes have to answer: there is no telling how many there are.
+const WINDOW: Duration = Duration::from_millis(300);
+
+/// How to show it.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Print JSON: a list with the whole status of each node.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    installation: Installation,
+}
+
+impl Status {
+    /// Asks and prints.
+    pub(crate) async fn run(&self) -> Result<u8, Error> {
+        let client = Client::connect(&self.installation.load()?.config).await?;
+        let name = subject::of_channel(SupervisorStatus::NAME);
+        let answers = client.gather(&name, Bytes::from_static(b"{}"), WINDOW).await?;
+        let answers: Vec<String> = answers.iter().map(|body| String::from_utf8_lossy(body).into_owned()).collect();
+        let mut found: Vec<(Node, &RawValue)> = Vec::new();
+        for answer in &answers {
+            match Reply::read(answer)?.outcome() {
+                Ok(data) => found.push((read(data)?, read(data)?)),
+                Err(failure) => {
+                    failure.report();
+                }
+            }
+        }
+        if answers.is_empty() {
+            return Err(client::Error::Late { subject: name, waited_ms: WINDOW.as_millis() }.into());
+        }
+        found.sort_by(|(one, _), (other, _)| one.node.cmp(&other.node));
+        if self.json {
+            let raw: Vec<&RawValue> = found.iter().map(|(_, raw)| *raw).collect();
+            let text = serde_json::to_string(&raw).map_err(Error::Json)?;
+            out::data(&pretty::json(&text, out::is_read_by_a_person()))?;
+        } else {
+            let nodes: Vec<Node> = found.into_iter().map(|(node, _)| node).collect();
+            out::data(&tables(&nodes))?;
+        }
+        Ok(0)
+    }
+}
+
+fn read<'a, T: serde::Deserialize<'a>>(data: &'a str) -> Result<T, Error> {
+    serde_json::from_str(data).map_err(|_| client::Error::Unreadable.into())
+}
+
+fn tables(nodes: &[Node]) -> String {
+    let mut of_nodes = Vec::new();
+    let mut of_parts = Vec::new();
+    for node in nodes {
+        let roles: Vec<&str> = node.roles.iter().map(|role| role.as_str()).collect();
+        let pool = node.pool.as_ref();
+        let none = || "-".to_owned();
+        of_nodes.push([
+            node.node.clone(),
+            if node.ready { "yes" } else { "no" }.to_owned(),
+            roles.join(","),
+            pool.map_or_else(none, |pool| format!("{}/{}", pool.running, pool.places)),
+            pool.map_or_else(none, |pool| pool.queued.to_string()),
+            pool.map_or_else(none, |pool| pool.cells.len().to_string()),
+            pool.map_or_else(none, |pool| pool.killed.to_string()),
+            pool.map_or_else(none, |pool| pool.died.to_string()),
+            pool.and_then(|pool| pool.python.clone()).unwrap_or_else(none),
+            node.version.clone(),
+            node.started_at.parse().map_or_else(|_| node.started_at.clone(), |at: jiff::Timestamp| format!("{at:.0}")),
+        ]);
+        for part in &node.parts {
+            let state = match part.state {
+                State::Up => "up",
+                State::Restarting => "restarting",
+                State::Failed => "failed",
+            };
+            of_parts.push([node.node.clone(), part.name.clone(), state.to_owned(), part.restarts.to_string()]);
+        }
+    }
+    let headings =
+        ["NODE", "READY", "ROLES", "RUNNING", "QUEUED", "CELLS", "KILLED", "DIED", "PYTHON", "VERSION", "STARTED"];
+    let mut text = table::lay_out(headings, &of_nodes);
+    text.push('\n');
+    text.push_str(&table::lay_out(["NODE", "PART", "STATE", "RESTARTS"], &of_parts));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nodes_and_their_parts_are_tables() {
+        let worker: Node = serde_json::from_value(json!({
+            "node": "a", "version": "0.1.0", "pid": 1, "startedAt": "2026-01-02T03:04:05.678Z", "roles": ["worker"],
+            "ready": true, "parts": [{"name": "worker", "state": "up", "restarts": 2}],
+            "pool": {"python": "3.11.2", "zygote": 2, "layers": [], "places": 4, "running": 1, "queued": 0,
+                     "cells": [], "started": 3, "killed": 5, "died": 0, "evicted": 0}
+        }))
+        .unwrap();
+        let scripts: Node = serde_json::from_value(json!({
+            "node": "b", "version": "0.1.0", "pid": 1, "startedAt": "2026-01-02T03:04:05Z", "roles": ["scripts"],
+            "ready": false, "parts": [{"name": "scripts", "state": "failed", "restarts": 6}]
+        }))
+        .unwrap();
+        let expected = "\
+NODE  READY  ROLES    RUNNING  QUEUED  CELLS  KILLED  DIED  PYTHON  VERSION  STARTED
+a     yes    worker   1/4      0       0      5       0     3.11.2  0.1.0    2026-01-02T03:04:05Z
+b     no     scripts  -        -       -      -       -     -       0.1.0    2026-01-02T03:04:05Z
+
+NODE  PART     STATE   RESTARTS
+a     worker   up      2
+b     scripts  failed  6
+";
+        assert_eq!(tables(&[worker, scripts]), expected);
+    }
+}

@@ -1,0 +1,168 @@
+//! Every setting's name and what it may be: one line each. What they mean stands in `config`.
+
+use std::path::Path;
+
+use protocol::subject::Prefix;
+use protocol::{actions, channels, subject};
+use serde_json::Value;
+
+/// What a setting may be.
+pub(super) enum Kind {
+    /// Text of a form, and how to say which.
+    Text(fn(&str) -> bool, &'static str),
+    /// A file or folder.
+    Path,
+    /// A program: a path, or a name to look for on the search path.
+    Program,
+    /// A whole number in these limits.
+    Number(u64, u64),
+    /// On or off.
+    Switch,
+    /// A list of texts of a form, and how to say which. A variable divides them by commas.
+    List(fn(&str) -> bool, &'static str),
+}
+
+/// A setting.
+pub(super) struct Setting {
+    /// Section and key.
+    pub(super) key: &'static str,
+    /// What it may be.
+    pub(super) kind: Kind,
+}
+
+const fn setting(key: &'static str, kind: Kind) -> Setting {
+    Setting { key, kind }
+}
+
+/// A day: no call is meant to run longer.
+const LONGEST_MS: u64 = 86_400_000;
+const TIMEOUT: Kind = Kind::Number(1, LONGEST_MS);
+
+/// Every setting but the timeouts by name.
+pub(super) const ALL: &[Setting] = &[
+    setting("node.name", Kind::Text(is_node_name, "1 to 64 letters, digits, - and _")),
+    setting("node.roles", Kind::List(is_role, "worker, scripts")),
+    setting("node.prefix", Kind::Text(is_prefix, "at most 64 letters, digits, - and _ in tokens divided by dots")),
+    setting("node.data", Kind::Path),
+    setting("node.longest_timeout_ms", TIMEOUT),
+    setting("node.trust_timestamps", Kind::Switch),
+    setting("node.drain_ms", Kind::Number(0, 3_600_000)),
+    setting("node.development", Kind::Switch),
+    setting("nats.url", Kind::Text(is_url, "an address such as nats://127.0.0.1:4222 or tls://host")),
+    setting("nats.server", Kind::Program),
+    setting("nats.port", Kind::Number(0, 65_535)),
+    setting("nats.inboxes", Kind::List(is_inbox, "beginnings of subjects such as my.inbox.")),
+    setting("nats.credentials", Kind::Path),
+    setting("nats.ca", Kind::Path),
+    setting("python.path", Kind::Program),
+    setting("python.extension", Kind::Path),
+    setting("worker.places", Kind::Number(1, 1024)),
+    setting("worker.warm", Kind::Number(1, 100_000)),
+    setting("worker.memory_mb", Kind::Number(16, 1_048_576)),
+    setting("worker.calls_per_cell", Kind::Number(1, 1_000_000_000)),
+    setting("worker.queue", Kind::Number(1, 1_000_000)),
+    setting("worker.iframe_hosts", Kind::List(is_host, "host names such as player.vimeo.com")),
+    setting("scripts.folder", Kind::Path),
+    setting("log.filter", Kind::Text(is_filter, "a filter such as info,callboard=debug")),
+    setting("log.format", Kind::Text(is_format, "text or json")),
+];
+
+/// The setting of that name and its name as documented; letters may be in any case, as variables have them.
+pub(super) fn find(key: &str) -> Option<(String, &'static Kind)> {
+    if let Some(setting) = ALL.iter().find(|setting| setting.key.eq_ignore_ascii_case(key)) {
+        return Some((setting.key.to_owned(), &setting.kind));
+    }
+    let (section, wanted) = key.split_once('.')?;
+    let wanted = subject::of_channel(wanted);
+    let mut names = actions::ALL.iter().map(|spec| spec.name).chain(channels::ALL.iter().map(|spec| spec.name));
+    let name = names.find(|name| subject::of_channel(name).eq_ignore_ascii_case(&wanted))?;
+    section.eq_ignore_ascii_case("timeouts").then(|| (format!("timeouts.{name}"), &TIMEOUT))
+}
+
+impl Kind {
+    /// `text` as it is meant in a file in `folder`: relative paths begin there.
+    pub(super) fn beside(&self, folder: &Path, text: &str) -> Option<Value> {
+        let is_path = match self {
+            Self::Path => true,
+            Self::Program => Path::new(text).components().count() > 1,
+            Self::Text(..) | Self::Number(..) | Self::Switch | Self::List(..) => false,
+        };
+        let joined = folder.join(text);
+        joined.to_str().filter(|_| is_path && !text.is_empty()).map(Value::from)
+    }
+
+    /// The value that a variable's text stands for.
+    pub(super) fn read(&self, text: &str) -> Result<Value, String> {
+        let value = match self {
+            Self::Text(..) | Self::Path | Self::Program => Some(Value::from(text)),
+            Self::Number(..) => text.parse::<u64>().ok().map(Value::from),
+            Self::Switch => text.parse::<bool>().ok().map(Value::from),
+            Self::List(..) => Some(text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()),
+        };
+        value.ok_or_else(|| self.expected())
+    }
+
+    /// Whether the setting may have `value`; the problem does not quote it.
+    pub(super) fn check(&self, value: &Value) -> Result<(), String> {
+        let fits = match self {
+            Self::Text(fits, _) => value.as_str().is_some_and(fits),
+            Self::Path | Self::Program => value.as_str().is_some_and(|text| !text.is_empty()),
+            Self::Number(least, most) => value.as_u64().is_some_and(|number| (*least..=*most).contains(&number)),
+            Self::Switch => value.is_boolean(),
+            Self::List(fits, _) => value.as_array().is_some_and(|items| are_distinct(items, *fits)),
+        };
+        if fits { Ok(()) } else { Err(self.expected()) }
+    }
+
+    fn expected(&self) -> String {
+        match self {
+            Self::Text(_, form) => format!("expected {form}"),
+            Self::Path => "expected a path".to_owned(),
+            Self::Program => "expected a program".to_owned(),
+            Self::Number(least, most) => format!("expected a whole number from {least} to {most}"),
+            Self::Switch => "expected true or false".to_owned(),
+            Self::List(_, form) => format!("expected a list, without repeats, of {form}"),
+        }
+    }
+}
+
+fn are_distinct(items: &[Value], fits: fn(&str) -> bool) -> bool {
+    let is_first = |(place, item): (usize, &Value)| !items.iter().take(place).any(|earlier| earlier == item);
+    items.iter().all(|item| item.as_str().is_some_and(fits)) && items.iter().enumerate().all(is_first)
+}
+
+fn is_node_name(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// `supervisor` is served by every node and cannot be chosen.
+fn is_role(text: &str) -> bool {
+    [actions::Role::Worker, actions::Role::Scripts].iter().any(|role| role.as_str() == text)
+}
+
+fn is_prefix(text: &str) -> bool {
+    Prefix::new(text).is_ok()
+}
+
+fn is_url(text: &str) -> bool {
+    let rest = text.strip_prefix("nats://").or_else(|| text.strip_prefix("tls://"));
+    rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && b != b',' && b != b'/'))
+}
+
+fn is_inbox(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with('$') && Prefix::new(text.trim_end_matches('.')).is_ok()
+}
+
+fn is_host(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 253
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+}
+
+fn is_filter(text: &str) -> bool {
+    tracing_subscriber::EnvFilter::builder().parse(text).is_ok()
+}
+
+fn is_format(text: &str) -> bool {
+    matches!(text, "text" | "json")
+}

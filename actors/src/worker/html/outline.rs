@@ -1,0 +1,371 @@
+//! The HTML parser's stack of open elements and list of formatting elements, kept by name alone: what a document
+//! would make of the parser, without building it. Follows the tree construction of the HTML standard for a fragment
+//! in a `div`, as html5ever does it; the rules stand in the modules below, the limits on the result in `limits`.
+
+mod body;
+mod foreign;
+mod formatting;
+mod table;
+
+use super::names::Name;
+use super::tokens::{Content, Tag};
+use formatting::Entry;
+
+/// What the parser was made to do so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    /// Elements created, also those opened anew or by implication.
+    pub(crate) elements: usize,
+    /// Attributes of these elements.
+    pub(crate) attributes: usize,
+    /// The bytes of these elements' start tags.
+    pub(crate) written: usize,
+    /// Comments.
+    pub(crate) comments: usize,
+    /// Nodes put in front of a table because they may not stand in it.
+    pub(crate) fostered: usize,
+    /// Elements taken from the stack.
+    pub(crate) closed: usize,
+    /// Places where the parser's course depends on what this module does not read.
+    pub(crate) unclear: usize,
+}
+
+/// The insertion modes that a fragment can get into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Body,
+    Text,
+    Table,
+    Caption,
+    ColumnGroup,
+    TableBody,
+    Row,
+    Cell,
+    Template,
+}
+
+/// What is to be done after a rule.
+enum Next {
+    Done,
+    Again(Mode),
+    Into(Content),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Space {
+    Html,
+    Svg,
+    Math,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Open<'a> {
+    name: Name,
+    text: &'a str,
+    space: Space,
+    id: usize,
+    /// An `annotation-xml` that says it holds HTML.
+    holds_html: bool,
+}
+
+impl Open<'_> {
+    fn is(&self, name: Name) -> bool {
+        self.html(|own| own == name)
+    }
+
+    fn html(&self, class: impl Fn(Name) -> bool) -> bool {
+        self.space == Space::Html && class(self.name)
+    }
+
+    fn is_table_outer(&self) -> bool {
+        self.html(|name| matches!(name, Name::Table | Name::Tbody | Name::Tfoot | Name::Thead | Name::Tr))
+    }
+}
+
+/// How far up the stack an element is looked for.
+#[derive(Clone, Copy)]
+enum Scope {
+    Default,
+    ListItem,
+    Button,
+    Table,
+}
+
+impl Scope {
+    fn ends_at(self, open: &Open<'_>) -> bool {
+        if matches!(self, Self::Table) {
+            return open.html(Name::is_table_scope);
+        }
+        let extra = |name| match self {
+            Self::ListItem => matches!(name, Name::Ol | Name::Ul),
+            Self::Button => name == Name::Button,
+            Self::Default | Self::Table => false,
+        };
+        open.html(|name| name.is_scope() || extra(name)) || open.is_math_text() || open.is_svg_html()
+    }
+}
+
+/// The stack and the list.
+pub(crate) struct Outline<'a> {
+    open: Vec<Open<'a>>,
+    formatting: Vec<Entry<'a>>,
+    mode: Mode,
+    mode_before_text: Mode,
+    template_modes: Vec<Mode>,
+    form: Option<usize>,
+    fostering: bool,
+    skip_line_feed: bool,
+    root_attributes: usize,
+    last_id: usize,
+    tally: Tally,
+}
+
+impl<'a> Outline<'a> {
+    /// An empty document.
+    pub(crate) fn new() -> Self {
+        let root = Open { name: Name::Html, text: "html", space: Space::Html, id: 0, holds_html: false };
+        Self {
+            open: vec![root],
+            formatting: Vec::new(),
+            mode: Mode::Body,
+            mode_before_text: Mode::Body,
+            template_modes: Vec::new(),
+            form: None,
+            fostering: false,
+            skip_line_feed: false,
+            root_attributes: 0,
+            last_id: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    /// How many elements are open.
+    pub(crate) fn depth(&self) -> usize {
+        self.open.len().saturating_sub(1)
+    }
+
+    /// How many formatting elements are open or waiting to be opened anew.
+    pub(crate) fn formatting(&self) -> usize {
+        self.formatting.iter().filter(|entry| matches!(entry, Entry::Element { .. })).count()
+    }
+
+    /// The sums so far.
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Whether the innermost open element is one of SVG or MathML.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.open.last().is_some_and(|top| top.space != Space::Html)
+    }
+
+    /// The name of the innermost open element.
+    pub(crate) fn innermost(&self) -> Option<(Name, &'a str)> {
+        self.open.last().map(|top| (top.name, top.text))
+    }
+
+    /// A start tag; answers what the characters after it are.
+    pub(crate) fn start(&mut self, tag: &Tag<'a>) -> Content {
+        self.skip_line_feed = false;
+        loop {
+            let next = if self.is_foreign_start(tag) { self.foreign_start(tag) } else { self.start_in(self.mode, tag) };
+            match next {
+                Next::Done => return Content::Markup,
+                Next::Again(mode) => self.mode = mode,
+                Next::Into(content) => return content,
+            }
+        }
+    }
+
+    /// An end tag.
+    pub(crate) fn end(&mut self, tag: &Tag<'a>) {
+        self.skip_line_feed = false;
+        loop {
+            let next = if self.is_foreign() { self.foreign_end(tag) } else { self.end_in(self.mode, tag) };
+            match next {
+                Next::Again(mode) => self.mode = mode,
+                Next::Done | Next::Into(_) => return,
+            }
+        }
+    }
+
+    /// A comment.
+    pub(crate) fn comment(&mut self) {
+        self.skip_line_feed = false;
+        self.tally.comments = self.tally.comments.saturating_add(1);
+    }
+
+    /// What is not a token of the document: a document type, `</>`.
+    pub(crate) fn nothing(&mut self) {
+        self.skip_line_feed = false;
+    }
+
+    fn start_in(&mut self, mode: Mode, tag: &Tag<'a>) -> Next {
+        match mode {
+            Mode::Text | Mode::Body => self.body_start(tag),
+            Mode::Table => self.table_start(tag),
+            Mode::Caption => self.caption_start(tag),
+            Mode::ColumnGroup => self.column_group_start(tag),
+            Mode::TableBody => self.table_body_start(tag),
+            Mode::Row => self.row_start(tag),
+            Mode::Cell => self.cell_start(tag),
+            Mode::Template => self.template_start(tag),
+        }
+    }
+
+    fn end_in(&mut self, mode: Mode, tag: &Tag<'a>) -> Next {
+        match mode {
+            Mode::Text => {
+                self.pop();
+                self.mode = self.mode_before_text;
+                Next::Done
+            }
+            Mode::Body => self.body_end(tag),
+            Mode::Table => self.table_end(tag),
+            Mode::Caption => self.caption_end(tag),
+            Mode::ColumnGroup => self.column_group_end(tag),
+            Mode::TableBody => self.table_body_end(tag),
+            Mode::Row => self.row_end(tag),
+            Mode::Cell => self.cell_end(tag),
+            Mode::Template if tag.name == Name::Template => self.close_template(),
+            Mode::Template => Next::Done,
+        }
+    }
+
+    fn top_is(&self, name: Name) -> bool {
+        self.top(|top| top.is(name))
+    }
+
+    fn top(&self, class: impl Fn(&Open<'a>) -> bool) -> bool {
+        self.open.last().is_some_and(class)
+    }
+
+    /// Creates an element without opening it; answers its id.
+    fn create(&mut self, tag: &Tag<'a>) -> usize {
+        self.tally.attributes = self.tally.attributes.saturating_add(tag.attributes);
+        self.tally.written = self.tally.written.saturating_add(tag.text.len()).saturating_add(tag.inside.len());
+        self.create_bare()
+    }
+
+    /// Creates an element that no tag of its own asked for.
+    fn create_bare(&mut self) -> usize {
+        self.tally.elements = self.tally.elements.saturating_add(1);
+        if self.fostering && self.top(Open::is_table_outer) {
+            self.tally.fostered = self.tally.fostered.saturating_add(1);
+        }
+        self.last_id = self.last_id.saturating_add(1);
+        self.last_id
+    }
+
+    fn push(&mut self, tag: &Tag<'a>, space: Space) -> usize {
+        let id = self.create(tag);
+        let holds_html = space == Space::Math && self.says_html(tag);
+        self.open.push(Open { name: tag.name, text: tag.text, space, id, holds_html });
+        id
+    }
+
+    fn insert(&mut self, tag: &Tag<'a>) -> Next {
+        self.push(tag, Space::Html);
+        Next::Done
+    }
+
+    fn insert_void(&mut self, tag: &Tag<'a>) -> Next {
+        self.create(tag);
+        Next::Done
+    }
+
+    fn insert_implied(&mut self, name: Name, text: &'static str) {
+        let id = self.create_bare();
+        self.open.push(Open { name, text, space: Space::Html, id, holds_html: false });
+    }
+
+    fn insert_raw(&mut self, tag: &Tag<'a>) -> Next {
+        self.push(tag, Space::Html);
+        self.mode_before_text = self.mode;
+        self.mode = Mode::Text;
+        Next::Into(if tag.name == Name::Script { Content::Script } else { Content::Raw(tag.name) })
+    }
+
+    fn pop(&mut self) {
+        self.truncate(self.open.len().saturating_sub(1));
+    }
+
+    /// Keeps the outermost `length` elements; the root always stays.
+    fn truncate(&mut self, length: usize) {
+        let length = length.max(1);
+        self.tally.closed = self.tally.closed.saturating_add(self.open.len().saturating_sub(length));
+        self.open.truncate(length);
+    }
+
+    fn remove(&mut self, id: usize) {
+        if let Some(at) = self.open.iter().rposition(|open| open.id == id) {
+            self.open.remove(at);
+            self.tally.closed = self.tally.closed.saturating_add(1);
+        }
+    }
+
+    fn in_scope(&self, scope: Scope, wanted: impl Fn(&Open<'a>) -> bool) -> bool {
+        let found = self.open.iter().rev().find(|open| wanted(open) || scope.ends_at(open));
+        found.is_some_and(wanted)
+    }
+
+    fn has(&self, scope: Scope, name: Name) -> bool {
+        self.in_scope(scope, |open| open.is(name))
+    }
+
+    fn in_template(&self) -> bool {
+        self.open.iter().any(|open| open.is(Name::Template))
+    }
+
+    fn close_implied(&mut self, class: impl Fn(Name) -> bool) {
+        while self.top(|top| top.html(&class)) {
+            self.pop();
+        }
+    }
+
+    /// Closes up to and with the innermost element of the class.
+    fn close_through(&mut self, class: impl Fn(Name) -> bool) {
+        let at = self.open.iter().rposition(|open| open.html(&class));
+        self.truncate(at.unwrap_or_default());
+    }
+
+    fn close_named(&mut self, name: Name) {
+        self.close_through(|own| own == name);
+    }
+
+    /// Closes until the innermost element is one of the class.
+    fn close_down_to(&mut self, class: impl Fn(Name) -> bool) {
+        let at = self.open.iter().rposition(|open| open.html(&class));
+        self.truncate(at.unwrap_or_default().saturating_add(1));
+    }
+
+    fn close_paragraph(&mut self) {
+        if self.has(Scope::Button, Name::P) {
+            self.close_implied(|name| name.is_implied_end() && name != Name::P);
+            self.close_named(Name::P);
+        }
+    }
+
+    fn foster(&mut self, rule: impl FnOnce(&mut Self) -> Next) -> Next {
+        self.fostering = true;
+        let next = rule(self);
+        self.fostering = false;
+        next
+    }
+
+    /// The mode that the stack asks for after an element of a table or a template was closed.
+    fn mode_of_stack(&self) -> Mode {
+        let of = |open: &Open<'a>| match open.name {
+            _ if open.space != Space::Html => None,
+            Name::Td | Name::Th => Some(Mode::Cell),
+            Name::Tr => Some(Mode::Row),
+            Name::Tbody | Name::Thead | Name::Tfoot => Some(Mode::TableBody),
+            Name::Caption => Some(Mode::Caption),
+            Name::Colgroup => Some(Mode::ColumnGroup),
+            Name::Table => Some(Mode::Table),
+            Name::Template => self.template_modes.last().copied(),
+            _ => None,
+        };
+        self.open.iter().rev().find_map(of).unwrap_or(Mode::Body)
+    }
+}

@@ -1,0 +1,161 @@
+//! A cell's life: lock, say hello, then answer one frame after another until the node closes the pipe or breaks the
+//! protocol. How a script runs lives in `run`; what the frames are, in `protocol`.
+
+use std::os::fd::OwnedFd;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+
+use protocol::frame::cell::Reason;
+use protocol::frame::cell::{Call, Compile, Complaint, Hello, Load, Loaded, Output, Raised, Return, Skipped};
+use protocol::frame::{self, Header, Operation};
+use pyo3::exceptions::PyMemoryError;
+use pyo3::prelude::*;
+
+use crate::codec::Problem;
+use crate::lock::{self, Lock};
+use crate::output::Streams;
+use crate::page::Page;
+use crate::pipe::{End, Input, Reply};
+use crate::run::{Failure, Script};
+use crate::traceback::{self, Account};
+use crate::{compile, sys};
+
+/// Memory that is given back when a script has used up its own, so that this can still be told.
+const RESERVE: usize = 4 << 20;
+
+/// The interpreter's version, such as `3.11.7`.
+pub(crate) fn python_version() -> String {
+    Python::version_str().split_whitespace().next().unwrap_or_default().to_owned()
+}
+
+/// The rest of a forked process's life.
+pub(crate) fn live(py: Python<'_>, lock: Lock, page: OwnedFd) -> ! {
+    // Nothing may ever return into the zygote's code in this process.
+    let end = std::panic::catch_unwind(AssertUnwindSafe(|| serve(py, lock, page)));
+    sys::exit(end.map_or(sys::DENIED, End::status))
+}
+
+fn serve(py: Python<'_>, lock: Lock, page: OwnedFd) -> End {
+    let Ok(page) = Page::map(page) else { return End::Malformed };
+    if sys::unblock_children().is_err() {
+        return End::Starved;
+    }
+    let (pipe, layers) = lock::apply(lock);
+    let pipe = Rc::new(pipe);
+    let Ok(streams) = Streams::install(py) else { return End::Starved };
+    let mut input = Input::new(Rc::clone(&pipe));
+    let reserve = Vec::with_capacity(RESERVE);
+    let mut cell =
+        Cell { py, page, streams, reply: Reply::new(pipe), value: Vec::new(), reserve, script: None };
+    let hello =
+        Hello { protocol: frame::VERSION, abi: protocol::abi::VERSION, python: python_version(), layers };
+    if let Err(end) = cell.reply.send(Operation::Hello, 0, &hello, 0) {
+        return end;
+    }
+    loop {
+        if let Err(end) = input.next().and_then(|(header, body)| cell.handle(header, body)) {
+            return end;
+        }
+    }
+}
+
+struct Cell<'py> {
+    py: Python<'py>,
+    page: Page,
+    streams: Streams,
+    reply: Reply,
+    /// The encoded result of a call; kept between calls for its memory.
+    value: Vec<u8>,
+    reserve: Vec<u8>,
+    script: Option<Script<'py>>,
+}
+
+impl Cell<'_> {
+    /// Answers one frame.
+    fn handle(&mut self, header: Header, body: &[u8]) -> Result<(), End> {
+        match header.operation {
+            Operation::Load => self.load(header.sequence, body),
+            Operation::Call => self.call(header.sequence, body),
+            Operation::Compile => self.compile(header.sequence, body),
+            _ => Err(End::Malformed),
+        }
+    }
+
+    fn load(&mut self, sequence: u64, body: &[u8]) -> Result<(), End> {
+        let load: Load = frame::read(body).map_err(|_| End::Malformed)?;
+        if self.script.is_some() {
+            return Err(End::Malformed);
+        }
+        let reserve = &mut self.reserve;
+        match Script::load(self.py, &load, || *reserve = Vec::new()) {
+            Ok(script) => {
+                let loaded = Loaded { many: script.many() };
+                self.script = Some(script);
+                // Nobody asked for what a script prints while it loads.
+                self.streams.take();
+                self.reply.send(Operation::Loaded, sequence, &loaded, 0)
+            }
+            Err(account) => self.raised(sequence, account),
+        }
+    }
+
+    fn compile(&mut self, sequence: u64, body: &[u8]) -> Result<(), End> {
+        let text: Compile = frame::read(body).map_err(|_| End::Malformed)?;
+        let compiled = compile::look(self.py, &text.body);
+        // The compiler's warnings.
+        self.streams.take();
+        let size = compiled.functions.iter().map(|name| name.len() + 5).sum();
+        self.reply.send(Operation::Compiled, sequence, &compiled, size)
+    }
+
+    fn call(&mut self, sequence: u64, body: &[u8]) -> Result<(), End> {
+        let call: Call<'_> = frame::borrow(body).map_err(|_| End::Malformed)?;
+        let script = self.script.as_ref().ok_or(End::Malformed)?;
+        let withdrawn = !self.page.begin(sequence);
+        if withdrawn || sys::monotonic() > call.deadline {
+            return self.reply.send(Operation::Skipped, sequence, &Skipped { late: !withdrawn }, 0);
+        }
+        self.value.clear();
+        match script.answer(self.py, &call, &mut self.value) {
+            Ok(run) => {
+                let output = self.streams.take();
+                let size = self.value.len() + size_of(&output);
+                let body = Return { value: self.value.as_slice().into(), output, run };
+                self.reply.send(Operation::Return, sequence, &body, size)
+            }
+            Err(Failure::Raised(error)) => {
+                if error.is_instance_of::<PyMemoryError>(self.py) {
+                    self.reserve = Vec::new();
+                }
+                let account = traceback::raised(self.py, &error, &script.origin);
+                drop(error);
+                self.raised(sequence, account)
+            }
+            Err(Failure::Missing(text)) => {
+                self.raised(sequence, Account::plain(Reason::EntrypointMissing, text))
+            }
+            Err(Failure::Refused(problem)) => self.complain(Operation::Refused, sequence, problem),
+            Err(Failure::Invalid(problem)) => self.complain(Operation::Invalid, sequence, problem),
+            Err(Failure::Malformed) => Err(End::Malformed),
+        }
+    }
+
+    fn raised(&mut self, sequence: u64, account: Account) -> Result<(), End> {
+        let Account { reason, exception, line } = account;
+        let output = self.streams.take();
+        let size = exception.len() + size_of(&output);
+        self.reply.send(Operation::Raised, sequence, &Raised { reason, exception, line, output }, size)
+    }
+
+    fn complain(&mut self, operation: Operation, sequence: u64, problem: Problem) -> Result<(), End> {
+        let Problem { path, problem } = problem;
+        let output = self.streams.take();
+        let size = path.len() + problem.len() + size_of(&output);
+        self.reply.send(operation, sequence, &Complaint { path, problem, output }, size)
+    }
+}
+
+/// What printed text takes in a frame, in bytes.
+fn size_of(output: &Output) -> usize {
+    output.stdout.len() + output.stderr.len()
+}

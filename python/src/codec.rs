@@ -1,0 +1,93 @@
+//! The codec of the cell: JSON and MessagePack straight between bytes and Python objects.
+//!
+//! Reading makes Python objects while it parses, writing walks them while it prints: there is no value tree in
+//! between. What a value may be is the public conversion table (`convert`); what a byte may be is each format's
+//! reader. Frames, schemas and the meaning of a value do not live here, and nothing here does I/O.
+
+use pyo3::prelude::*;
+
+mod convert;
+mod digits;
+mod fault;
+mod json_escape;
+mod json_read;
+mod json_write;
+mod keys;
+mod messagepack_read;
+mod messagepack_write;
+mod object;
+mod output;
+pub(crate) mod python;
+mod scan;
+mod stack;
+mod walk;
+
+/// How a payload is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// RFC 8259, UTF-8.
+    Json,
+    /// MessagePack, with extension type 1 for integers beyond 64 bits.
+    MessagePack,
+}
+
+/// How many lists and dicts may stand inside each other, in both directions.
+pub(crate) const MAX_DEPTH: usize = 64;
+
+/// How many decimal digits an integer may have, in both directions: what CPython itself converts by default.
+pub(crate) const MAX_DIGITS: usize = 4300;
+
+/// MessagePack's extension type of an integer beyond 64 bits: its decimal digits in ASCII.
+const BIG_INTEGER: u8 = 1;
+
+/// Why a payload could not be read or a value not be written. Neither field ever holds a value of the payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// Where, from the caller's root: `result.data.items[3]`, `params["a key"]`.
+    pub(crate) path: String,
+    /// What is wrong, in lower case and without a full stop.
+    pub(crate) problem: String,
+}
+
+/// Reads `bytes`, which must hold exactly one value, into a Python object.
+///
+/// # Errors
+/// A [`Problem`] under `root` for anything that is not one well-formed value of the ABI (see the two readers), for
+/// lists and dicts deeper than [`MAX_DEPTH`], for integers over [`MAX_DIGITS`], and when memory runs out.
+pub(crate) fn read<'py>(
+    py: Python<'py>,
+    format: Format,
+    bytes: &[u8],
+    root: &str,
+) -> Result<Bound<'py, PyAny>, Problem> {
+    keys::with(|keys| match format {
+        Format::Json => json_read::read(py, bytes, keys),
+        Format::MessagePack => messagepack_read::read(py, bytes, keys),
+    })
+    .map_err(|fault| fault.under_root(root))
+}
+
+/// Appends `value` to `out` in `format`, at most `max_bytes` of it.
+///
+/// # Errors
+/// A [`Problem`] under `root` for what the conversion table refuses, for lists and dicts deeper than
+/// [`MAX_DEPTH`] (cycles therefore too), for more than `max_bytes` bytes, and when memory runs out or the value's
+/// own code raises. `out` is then as it was.
+pub(crate) fn write(
+    format: Format,
+    value: &Bound<'_, PyAny>,
+    root: &str,
+    max_bytes: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Problem> {
+    let before = out.len();
+    let output = output::Output::new(out, max_bytes);
+    let done = match format {
+        Format::Json => walk::walk(value, json_write::Writer::new(output)),
+        Format::MessagePack => walk::walk(value, messagepack_write::Writer::new(output)),
+    };
+    done.map_err(|fault| {
+        out.truncate(before);
+        fault.under_root(root)
+    })
+}

@@ -1,0 +1,69 @@
+//! The lock: what a forked process gives up before it sees anything of a user. One layer a file, applied in the order
+//! of `LAYERS`; a layer that could not be put in force is missing from what the cell reports, and the node decides.
+//!
+//! Nothing here knows scripts or frames.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use protocol::frame::control::Limits;
+use pyo3::pyfunction;
+
+mod descriptors;
+mod dumpable;
+mod landlock;
+mod limits;
+mod policy;
+mod privileges;
+mod seccomp;
+mod session;
+mod zygote;
+
+/// What the layers need to know.
+pub(crate) struct Lock {
+    /// The cell's end of its pipe.
+    pub(crate) pipe: OwnedFd,
+    /// `/dev/null`, to be the cell's standard input, output and error.
+    pub(crate) null: OwnedFd,
+    /// What the cell may use.
+    pub(crate) limits: Limits,
+    /// The address space that the zygote has mapped, in bytes.
+    pub(crate) mapped: u64,
+    /// The zygote's process id.
+    pub(crate) zygote: i32,
+}
+
+/// One thing that a cell gives up.
+struct Layer {
+    /// Its name in a cell's report.
+    name: &'static str,
+    /// Puts it in force, and looks whether it is.
+    apply: fn(&Lock) -> io::Result<()>,
+}
+
+/// Every layer, in the order of application.
+const LAYERS: [Layer; 8] = [
+    Layer { name: "session", apply: session::apply },
+    Layer { name: "descriptors", apply: descriptors::apply },
+    Layer { name: "not_dumpable", apply: dumpable::apply },
+    Layer { name: "dies_with_zygote", apply: zygote::apply },
+    Layer { name: "no_new_privileges", apply: privileges::apply },
+    Layer { name: "landlock", apply: landlock::apply },
+    Layer { name: "limits", apply: limits::apply },
+    Layer { name: "seccomp", apply: seccomp::apply },
+];
+
+/// Locks this process for good; the pipe under its new number, and the names of the layers in force.
+pub(crate) fn apply(lock: Lock) -> (OwnedFd, Vec<String>) {
+    let layers =
+        LAYERS.iter().filter(|layer| (layer.apply)(&lock).is_ok()).map(|layer| layer.name.to_owned());
+    let layers = layers.collect();
+    (descriptors::pipe(lock), layers)
+}
+
+/// The seccomp policy, for tests and documents: name, number here, what becomes of the call, and why.
+#[pyfunction]
+pub(crate) fn system_calls() -> Vec<(&'static str, i64, &'static str, &'static str)> {
+    let entry = |entry: &policy::Entry| (entry.name, entry.number, entry.verdict.as_str(), entry.reason);
+    policy::POLICY.iter().map(entry).collect()
+}

@@ -1,0 +1,25 @@
+//! Layer `limits`: what the kernel bounds by itself, memory above all.
+
+use std::io;
+
+use super::Lock;
+use crate::sys::check;
+
+/// Descriptors at once: the four that are open, and some for what the standard library still reads.
+const DESCRIPTORS: u64 = 16;
+
+pub(super) fn apply(lock: &Lock) -> io::Result<()> {
+    let memory = lock.mapped.saturating_add(lock.limits.memory);
+    for (resource, most) in [
+        (libc::RLIMIT_AS, memory),
+        (libc::RLIMIT_CORE, 0),
+        (libc::RLIMIT_FSIZE, 0),
+        (libc::RLIMIT_NOFILE, DESCRIPTORS),
+        (libc::RLIMIT_NPROC, 0),
+    ] {
+        let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+        // SAFETY: the pointer is to an `rlimit` that outlives the call.
+        check(unsafe { libc::setrlimit(resource, &raw const limit) })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! The seccomp policy as data: each system call that a cell may make, and each whose attempt ends it, with the reason.
+//! All others answer "operation not permitted". How this becomes a program lives in `lock::seccomp`.
+
+use super::seccomp::Verdict::{self, Allow, Kill, Unexecutable};
+
+/// One system call.
+pub(super) struct Entry {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// Its number on this architecture.
+    pub(super) number: libc::c_long,
+    /// What becomes of it.
+    pub(super) verdict: Verdict,
+    /// Why.
+    pub(super) reason: &'static str,
+}
+
+macro_rules! policy {
+    ($($(#[$only:meta])* $verdict:ident $call:ident $reason:literal;)*) => {
+        /// Every call that is not simply refused; the most frequent ones first.
+        pub(super) const POLICY: &[Entry] = &[
+            $($(#[$only])* Entry {
+                // Past `SYS_`.
+                name: stringify!($call).split_at(4).1,
+                number: libc::$call,
+                verdict: $verdict,
+                reason: $reason,
+            },)*
+        ];
+    };
+}
+
+policy! {
+    Allow SYS_read "takes frames from the pipe";
+    Allow SYS_write "puts frames into the pipe";
+    Allow SYS_clock_gettime "deadlines and clocks, where they need the kernel";
+    Allow SYS_futex "locks inside the process";
+    Allow SYS_brk "memory";
+    Unexecutable SYS_mmap "memory, as long as it cannot be executed";
+    Unexecutable SYS_mprotect "memory, as long as it cannot be executed";
+    Allow SYS_munmap "gives memory back";
+    Allow SYS_mremap "moves memory when it grows";
+    Allow SYS_madvise "gives memory back";
+    Allow SYS_getrandom "random numbers and seeds";
+    Allow SYS_exit_group "the cell's end";
+    Allow SYS_rt_sigreturn "the end of every signal handler";
+    Allow SYS_restart_syscall "what the kernel continues a sleep with";
+    Allow SYS_clock_nanosleep "sleep; the deadline bounds it";
+    Allow SYS_nanosleep "sleep; the deadline bounds it";
+    Allow SYS_clock_getres "how fine clocks are";
+    Allow SYS_gettimeofday "clocks, where they need the kernel";
+    #[cfg(target_arch = "x86_64")]
+    Allow SYS_time "clocks, where they need the kernel";
+    Allow SYS_ppoll "waits, for descriptors that are open already";
+    #[cfg(target_arch = "x86_64")]
+    Allow SYS_poll "waits, for descriptors that are open already";
+    Allow SYS_pselect6 "waits, for descriptors that are open already";
+    #[cfg(target_arch = "x86_64")]
+    Allow SYS_select "waits, for descriptors that are open already";
+    Allow SYS_sched_yield "gives its place away";
+    Allow SYS_close "gives up what is open";
+    Allow SYS_lseek "asked of standard streams; nothing open has a position";
+    Allow SYS_fstat "asked of standard streams; tells nothing of other files";
+    Allow SYS_getpid "a number of its own";
+    Allow SYS_getppid "a number of its own";
+    Allow SYS_gettid "a number of its own";
+    Allow SYS_getuid "a number of its own";
+    Allow SYS_geteuid "a number of its own";
+    Allow SYS_getgid "a number of its own";
+    Allow SYS_getegid "a number of its own";
+    Allow SYS_getpgid "a number of its own";
+    Allow SYS_getsid "a number of its own";
+    Allow SYS_getcwd "always the root";
+    Allow SYS_getrusage "what it has used itself";
+    Allow SYS_times "what it has used itself";
+    Allow SYS_uname "the platform module";
+    Allow SYS_rt_sigaction "handlers of its own signals";
+    Allow SYS_rt_sigprocmask "a mask of its own signals";
+    Allow SYS_sigaltstack "a stack for handlers";
+
+    Kill SYS_ptrace "looks into other processes";
+    Kill SYS_process_vm_readv "looks into other processes";
+    Kill SYS_process_vm_writev "changes other processes";
+    Kill SYS_bpf "programs for the kernel";
+    Kill SYS_perf_event_open "a large and old surface of the kernel";
+    Kill SYS_userfaultfd "makes races in the kernel easy to win";
+    Kill SYS_io_uring_setup "does other calls past this policy";
+    Kill SYS_io_uring_enter "does other calls past this policy";
+    Kill SYS_io_uring_register "does other calls past this policy";
+    Kill SYS_unshare "new namespaces reach rarely used parts of the kernel";
+    Kill SYS_setns "other namespaces";
+    Kill SYS_mount "another file system";
+    Kill SYS_umount2 "another file system";
+    Kill SYS_pivot_root "another file system";
+    Kill SYS_chroot "another file system";
+    Kill SYS_fsopen "another file system";
+    Kill SYS_fsmount "another file system";
+    Kill SYS_open_tree "another file system";
+    Kill SYS_move_mount "another file system";
+    Kill SYS_open_by_handle_at "files past their folders";
+    Kill SYS_add_key "the kernel's key rings";
+    Kill SYS_request_key "the kernel's key rings";
+    Kill SYS_keyctl "the kernel's key rings";
+    Kill SYS_init_module "code for the kernel";
+    Kill SYS_finit_module "code for the kernel";
+    Kill SYS_delete_module "code for the kernel";
+    Kill SYS_kexec_load "another kernel";
+    Kill SYS_reboot "ends the machine";
+    Kill SYS_swapon "the machine's memory";
+    Kill SYS_swapoff "the machine's memory";
+    Kill SYS_acct "the machine's records";
+    Kill SYS_settimeofday "the machine's clock";
+    Kill SYS_clock_settime "the machine's clock";
+    #[cfg(target_arch = "x86_64")]
+    Kill SYS_iopl "the machine's ports";
+    #[cfg(target_arch = "x86_64")]
+    Kill SYS_ioperm "the machine's ports";
+    #[cfg(target_arch = "x86_64")]
+    Kill SYS_modify_ldt "old corners of the processor";
+}

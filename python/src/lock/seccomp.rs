@@ -1,0 +1,104 @@
+//! Layer `seccomp`: the kernel asks a small program about every system call from here on. The program is made of
+//! `lock::policy`; the foreign calls of 32-bit and x32 programs end the cell.
+
+use std::io;
+
+use super::Lock;
+use super::policy::{Entry, POLICY};
+use crate::sys::check;
+
+/// What becomes of a system call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is made.
+    Allow,
+    /// It is made unless its third argument, the protection of memory, has `PROT_EXEC`.
+    Unexecutable,
+    /// The process ends.
+    Kill,
+}
+
+impl Verdict {
+    /// The word in lists.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Unexecutable => "unexecutable",
+            Self::Kill => "kill",
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+const ARCHITECTURE: u32 = 0xc000_003e;
+#[cfg(target_arch = "aarch64")]
+const ARCHITECTURE: u32 = 0xc000_00b7;
+
+/// From here on, numbers on x86-64 are those of x32.
+#[cfg(target_arch = "x86_64")]
+const FOREIGN: u32 = 0x4000_0000;
+
+/// Offsets in `struct seccomp_data`, in bytes: the call's number, its architecture, its third argument's lower half.
+const NUMBER: u32 = 0;
+const CALLED_ON: u32 = 4;
+const THIRD: u32 = 32;
+
+const LOAD: u16 = 0x20;
+const RETURN: u16 = 0x06;
+const IF_EQUAL: u16 = 0x15;
+#[cfg(target_arch = "x86_64")]
+const IF_AT_LEAST: u16 = 0x35;
+const IF_ANY_BIT: u16 = 0x45;
+
+const REFUSE: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
+
+/// An instruction; the jumps are counted from the next one.
+const fn instruction(code: u16, value: u32, then: u8, otherwise: u8) -> libc::sock_filter {
+    libc::sock_filter { code, jt: then, jf: otherwise, k: value }
+}
+
+fn program() -> Vec<libc::sock_filter> {
+    let mut program = vec![
+        instruction(LOAD, CALLED_ON, 0, 0),
+        instruction(IF_EQUAL, ARCHITECTURE, 1, 0),
+        instruction(RETURN, libc::SECCOMP_RET_KILL_PROCESS, 0, 0),
+        instruction(LOAD, NUMBER, 0, 0),
+    ];
+    #[cfg(target_arch = "x86_64")]
+    program.extend([
+        instruction(IF_AT_LEAST, FOREIGN, 0, 1),
+        instruction(RETURN, libc::SECCOMP_RET_KILL_PROCESS, 0, 0),
+    ]);
+    for Entry { number, verdict, .. } in POLICY {
+        // The numbers of calls are small.
+        let number = u32::try_from(*number).unwrap_or(u32::MAX);
+        match verdict {
+            Verdict::Allow => program.extend([
+                instruction(IF_EQUAL, number, 0, 1),
+                instruction(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
+            ]),
+            Verdict::Kill => program.extend([
+                instruction(IF_EQUAL, number, 0, 1),
+                instruction(RETURN, libc::SECCOMP_RET_KILL_PROCESS, 0, 0),
+            ]),
+            Verdict::Unexecutable => program.extend([
+                instruction(IF_EQUAL, number, 0, 4),
+                instruction(LOAD, THIRD, 0, 0),
+                instruction(IF_ANY_BIT, libc::PROT_EXEC.unsigned_abs(), 0, 1),
+                instruction(RETURN, REFUSE, 0, 0),
+                instruction(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
+            ]),
+        }
+    }
+    program.push(instruction(RETURN, REFUSE, 0, 0));
+    program
+}
+
+pub(super) fn apply(_lock: &Lock) -> io::Result<()> {
+    let mut program = program();
+    let length = libc::c_ushort::try_from(program.len()).map_err(io::Error::other)?;
+    let program = libc::sock_fprog { len: length, filter: program.as_mut_ptr() };
+    // SAFETY: the pointer is to a program whose pointer and length are those of the vector; the kernel copies both.
+    check(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) })?;
+    Ok(())
+}

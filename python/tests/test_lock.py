@@ -1,0 +1,162 @@
+"""The lock, seen from inside: what a script finds when it looks for a way out of its cell.
+
+Each layer is tried by doing what it forbids, or by asking the kernel about the process. The system calls have tests of
+their own.
+"""
+
+import json
+import resource
+import unittest
+
+import node
+
+LAYERS = [
+    "session", "descriptors", "not_dumpable", "dies_with_zygote", "no_new_privileges", "landlock", "limits", "seccomp",
+]  # fmt: skip
+
+
+def setUpModule():
+    global zygote
+    zygote = node.Zygote()
+
+
+def tearDownModule():
+    zygote.close()
+
+
+class Case(unittest.TestCase):
+    """A test with cells that are all gone at its end."""
+
+    def cell(self, **more):
+        cell = zygote.cell(**more)
+        self.addCleanup(cell.ended)
+        self.addCleanup(cell.hang_up)
+        return cell
+
+    def inside(self, body, **more):
+        """What a utility with this body answers."""
+        cell = self.cell(**more)
+        text = "import os, sys\ndef main():\n" + "".join(f"    {line}\n" for line in body.split("\n"))
+        self.assertEqual(cell.load(text, "utility")[0], "loaded")
+        name, answer = cell.call("null")
+        self.assertEqual(name, "return", answer)
+        return json.loads(answer["value"])
+
+    def status(self, cell):
+        """What the kernel tells everyone about a process."""
+        with open(f"/proc/{cell.pid}/status") as file:
+            return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+class Layers(Case):
+    def test_every_layer_is_reported_in_its_order(self):
+        cell = self.cell()
+        self.assertEqual(cell.hello[:2], ("hello", 0))
+        self.assertEqual(cell.hello[2]["layers"], LAYERS)
+
+    def test_the_environment_is_empty_and_the_arguments_say_nothing(self):
+        environment, path, name = self.inside("return [dict(os.environ), os.getcwd(), sys.argv[0]]")
+        self.assertEqual(set(environment) - {"LC_CTYPE"}, set())
+        self.assertEqual((path, name), ("/", "-c"))
+
+    def test_only_the_pipe_and_the_null_device_are_open(self):
+        body = "import select\nall = select.poll()\nfor fd in range(16):\n    all.register(fd, select.POLLOUT)\n"
+        body += "return [fd for fd, event in all.poll() if not event & select.POLLNVAL]"
+        self.assertEqual(self.inside(body), [0, 1, 2, 3])
+        self.assertEqual(self.inside("return [os.read(0, 1) == b'', os.write(1, b'x'), os.write(2, b'x')]"), [True, 1, 1])
+
+    def test_the_session_is_the_cells_own(self):
+        self.assertEqual(self.inside("return os.getsid(0) == os.getpgid(0) == os.getpid()"), True)
+
+    def test_the_kernel_says_that_no_privileges_come_and_calls_are_filtered(self):
+        status = self.status(self.cell())
+        self.assertEqual((status["NoNewPrivs"], status["Seccomp"], status["Threads"]), ("1", "2", "1"))
+
+    def test_the_zygote_is_not_locked_with_its_cells(self):
+        with open(f"/proc/{zygote.process.pid}/status") as file:
+            self.assertIn("NoNewPrivs:\t0\n", file.read())
+        self.assertEqual(self.cell().hello[0], "hello")
+
+    def test_the_limits_are_in_force(self):
+        cell = self.cell()
+        for kind, most in [
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_FSIZE, 0),
+            (resource.RLIMIT_NPROC, 0),
+            (resource.RLIMIT_NOFILE, 16),
+        ]:
+            self.assertEqual(resource.prlimit(cell.pid, kind), (most, most))
+        soft, hard = resource.prlimit(cell.pid, resource.RLIMIT_AS)
+        self.assertEqual(soft, hard)
+        self.assertGreater(soft, node.MEMORY)
+
+    def test_memory_is_counted_on_top_of_what_the_zygote_has(self):
+        body = "sizes = []\nfor mib in (40, 120):\n    try:\n        sizes.append(len(bytearray(mib << 20)) >> 20)\n"
+        body += "    except MemoryError:\n        sizes.append(None)\nreturn sizes"
+        self.assertEqual(self.inside(body, memory=96 << 20), [40, None])
+        self.assertEqual(self.inside(body, memory=256 << 20), [40, 120])
+
+    def test_no_signal_is_blocked(self):
+        body = "import signal\nreturn [len(signal.pthread_sigmask(signal.SIG_BLOCK, [])), signal.getsignal(signal.SIGTERM)]"
+        self.assertEqual(self.inside(body), [0, 0])
+
+    def test_the_extension_module_cannot_be_imported(self):
+        self.assertEqual(self.inside("try:\n    import _callboard\nexcept ImportError:\n    return 'none'"), "none")
+
+
+class Forbidden(Case):
+    """What scripts try first. A refused call is an error that a script can handle, not the end of its cell."""
+
+    def refused(self, statement, setup=""):
+        body = f"{setup}\ntry:\n    {statement}\nexcept OSError as e:\n    return [type(e).__name__, e.errno]\nreturn 'done'"
+        return self.inside(body)
+
+    def test_no_file_can_be_read_written_listed_or_asked_about(self):
+        for statement in [
+            "open('/etc/passwd')",
+            "open('/proc/self/status')",
+            "open('/tmp/x', 'w')",
+            "os.listdir('/')",
+            "os.stat('/')",
+            "os.mkdir('/tmp/x')",
+            "os.remove('/tmp/x')",
+            "os.readlink('/proc/self/exe')",
+            "os.symlink('/', '/tmp/x')",
+            "os.chdir('/tmp')",
+            "os.memfd_create('x')",
+        ]:
+            with self.subTest(statement=statement):
+                self.assertEqual(self.refused(statement), ["PermissionError", 1])
+
+    def test_no_socket_can_be_made(self):
+        for family in ["AF_INET", "AF_INET6", "AF_UNIX"]:
+            answer = self.refused(f"socket.socket(socket.{family})", "import socket")
+            self.assertEqual(answer, ["PermissionError", 1])
+
+    def test_no_process_can_be_started_or_signalled(self):
+        self.assertEqual(self.refused("os.fork()"), ["PermissionError", 1])
+        self.assertEqual(self.refused("os.execv('/bin/sh', ['sh'])"), ["PermissionError", 1])
+        self.assertEqual(self.refused("os.kill(os.getppid(), 0)"), ["PermissionError", 1])
+        self.assertEqual(self.refused("subprocess.run(['true'])", "import subprocess"), ["PermissionError", 1])
+
+    def test_no_thread_can_be_started(self):
+        body = "import threading\ntry:\n    threading.Thread(target=print).start()\nexcept RuntimeError as e:\n    return str(e)"
+        self.assertEqual(self.inside(body), "can't start new thread")
+
+    def test_no_memory_can_be_made_executable(self):
+        setup = "import mmap"
+        self.assertEqual(self.refused("mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC)", setup), ["PermissionError", 1])
+        self.assertEqual(self.refused("mmap.mmap(-1, 4096).close()", setup), "done")
+
+    def test_no_limit_can_be_raised(self):
+        body = "import resource as r\ntry:\n    r.setrlimit(r.RLIMIT_AS, (-1, -1))\nexcept ValueError as e:\n    return str(e)"
+        self.assertEqual(self.inside(body), "not allowed to raise maximum limit")
+
+    def test_the_identity_cannot_be_changed(self):
+        for statement in ["os.setuid(0)", "os.setgid(0)", "os.setgroups([])", "os.setsid()", "os.nice(-1)"]:
+            with self.subTest(statement=statement):
+                self.assertEqual(self.refused(statement), ["PermissionError", 1])
+
+
+if __name__ == "__main__":
+    unittest.main()

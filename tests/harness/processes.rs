@@ -1,0 +1,72 @@
+//! Processes as `/proc` shows them: who descends from whom, and who is left.
+
+use std::path::Path;
+
+/// A process, known by its id and the moment of its start, since ids are used again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// Its name, as `ps` shows it.
+    pub name: String,
+    parent: u32,
+    started: u64,
+    zombie: bool,
+}
+
+impl Process {
+    /// The process of that id, if there is one.
+    #[must_use]
+    pub fn find(pid: u32) -> Option<Self> {
+        let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
+        // The name stands in brackets and may hold anything, brackets too.
+        let (head, rest) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        Some(Self {
+            pid,
+            name: head.split_once('(')?.1.to_owned(),
+            parent: fields.get(1)?.parse().ok()?,
+            started: fields.get(19)?.parse().ok()?,
+            zombie: fields.first() == Some(&"Z"),
+        })
+    }
+
+    /// Whether it still runs. One that has ended and only waits to be asked for its exit status does not.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        Self::find(self.pid).is_some_and(|now| now.started == self.started && !now.zombie)
+    }
+
+    /// Whether it has ended and its parent has not asked for its exit status.
+    #[must_use]
+    pub fn is_zombie(&self) -> bool {
+        self.zombie
+    }
+
+    /// Ends it at once, as the kernel's memory killer would.
+    pub fn kill(&self) {
+        let pid =
+            i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL)
+            .expect("a process that can be ended");
+    }
+}
+
+/// All processes that descend from `pid`, without itself.
+#[must_use]
+pub fn below(pid: u32) -> Vec<Process> {
+    let all: Vec<Process> = std::fs::read_dir("/proc")
+        .expect("/proc")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(Process::find)
+        .collect();
+    let mut family = Vec::new();
+    let mut parents = vec![pid];
+    while let Some(parent) = parents.pop() {
+        for process in all.iter().filter(|process| process.parent == parent) {
+            parents.push(process.pid);
+            family.push(process.clone());
+        }
+    }
+    family
+}

@@ -1,0 +1,125 @@
+//! Processes that are killed from outside, and scripts whose processes keep dying.
+
+use std::time::{Duration, Instant};
+
+use harness::client::Client;
+use harness::processes::Process;
+use harness::script;
+use harness::stage::Stage;
+use harness::wait;
+use serde_json::{Value, json};
+
+use super::{call, options, request};
+
+/// The process that runs `slug` just now, as the node itself tells.
+pub(super) async fn busy_cell(client: &Client, slug: &str) -> Process {
+    wait::eventually("a busy cell", Duration::from_secs(10), || async {
+        let status = client.call("supervisor.status", &json!({})).await;
+        let cells = status.data()["pool"]["cells"].as_array()?.clone();
+        let cell = cells.iter().find(|cell| cell["script"] == slug && cell["busy"] == true)?;
+        Process::find(u32::try_from(cell["pid"].as_u64()?).ok()?)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_cell_that_is_killed_in_a_call_is_reported_at_once() {
+    let stage = Stage::with(options()).await;
+    let killed = async {
+        let cell = busy_cell(&stage.client, "cases").await;
+        cell.kill();
+        (cell, Instant::now())
+    };
+    let (answer, (cell, then)) = tokio::join!(call(&stage.client, "cases", "while", 30_000), killed);
+    assert_eq!(answer.code(), "PY_PROCESS_DOWN");
+    assert!(then.elapsed() < Duration::from_millis(500), "heard of it after {:?}", then.elapsed());
+    let death = &answer.details()["death"];
+    assert_eq!(death["signal"], "SIGKILL", "{death}");
+    assert!(!death["advice"].as_str().unwrap_or_default().is_empty(), "{death}");
+    assert!(call(&stage.client, "cases", "", 5_000).await.is_ok());
+    wait::until("the cell to be reaped", Duration::from_secs(5), || {
+        Process::find(cell.pid).is_none().then_some(())
+    });
+    stage.close();
+}
+
+#[tokio::test]
+async fn a_zygote_that_is_killed_takes_its_cells_along_and_comes_back() {
+    let stage = Stage::with(options()).await;
+    assert!(call(&stage.client, "others", "", 5_000).await.is_ok());
+    let killed = async {
+        busy_cell(&stage.client, "cases").await;
+        let cells = stage.node.cells();
+        assert!(cells.len() >= 2, "{cells:?}");
+        let status = stage.client.call("supervisor.status", &json!({})).await;
+        let pid = status.data()["pool"]["zygote"].as_u64().expect("a zygote");
+        Process::find(u32::try_from(pid).expect("a process id")).expect("the zygote").kill();
+        cells
+    };
+    let (answer, cells) = tokio::join!(call(&stage.client, "cases", "while", 30_000), killed);
+    assert_eq!(answer.code(), "PY_PROCESS_DOWN", "{}", answer.body);
+    wait::until("the cells to end", Duration::from_secs(5), || {
+        (!cells.iter().any(Process::runs)).then_some(())
+    });
+    wait::eventually("the pool to come back", Duration::from_secs(10), || async {
+        call(&stage.client, "others", "", 5_000).await.is_ok().then_some(())
+    })
+    .await;
+    stage.close();
+}
+
+#[tokio::test]
+async fn nothing_outlives_a_node_that_is_killed() {
+    let stage = Stage::with(options()).await;
+    assert!(call(&stage.client, "cases", "", 5_000).await.is_ok());
+    assert!(stage.node.cells().len() >= 1);
+    let stopped = stage.node.end(rustix::process::Signal::KILL);
+    assert_eq!(stopped.code, None);
+    assert!(stopped.left.is_empty(), "{:?}", stopped.left);
+}
+
+#[tokio::test]
+async fn a_script_that_keeps_dying_is_held_back_for_a_while_and_others_are_not() {
+    let stage = Stage::with(options()).await;
+    for _ in 0..5 {
+        assert_eq!(call(&stage.client, "cases", "loop", 150).await.code(), "PY_TIMEOUT");
+    }
+    let answer = call(&stage.client, "cases", "", 5_000).await;
+    assert_eq!(answer.code(), "PY_PROCESS_DOWN", "{}", answer.body);
+    assert_eq!(answer.details()["reason"], "circuit_open");
+    assert!(call(&stage.client, "others", "", 5_000).await.is_ok());
+    stage.close();
+}
+
+#[tokio::test]
+async fn a_call_that_asks_for_too_much_memory_fails_alone() {
+    let body = "def render(context):\n    block = [0] * (context['params']['items'])\n    return {'html': str(len(block))}\n";
+    let greedy = script::render("greedy", body);
+    let stage = Stage::with(options().script("greedy.py", greedy).setting("WORKER__MEMORY_MB", "128")).await;
+    let ask = |items: u64| {
+        let payload: Value =
+            json!({"script": "greedy", "context": script::context(&json!({"items": items}))});
+        let client = stage.client.clone();
+        async move { client.call("macro.render", &payload).await }
+    };
+    assert!(ask(1_000_000).await.is_ok());
+    let answer = ask(2_000_000_000).await;
+    assert_eq!(
+        (answer.code(), &answer.details()["reason"]),
+        ("PY_ACTION_FAILED", &json!("memory")),
+        "{}",
+        answer.body
+    );
+    assert!(ask(1_000_000).await.is_ok());
+    stage.close();
+}
+
+#[tokio::test]
+async fn a_cell_that_leaves_by_itself_is_explained() {
+    let body = "import os\n\ndef render(context):\n    os._exit(7)\n";
+    let stage = Stage::with(options().script("leaves.py", script::render("leaves", body))).await;
+    let answer = stage.client.call("macro.render", &request("leaves", "")).await;
+    assert_eq!(answer.code(), "PY_PROCESS_DOWN", "{}", answer.body);
+    assert_eq!(answer.details()["death"]["exit"], 7);
+    stage.close();
+}

@@ -1,0 +1,100 @@
+//! Minutes of faults under load: cells and zygotes killed at random while calls go on. Each run prints what it did.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use harness::client::{Answer, Client};
+use harness::node::Options;
+use harness::processes::Process;
+use harness::script;
+use harness::stage::Stage;
+use harness::wait;
+use serde_json::json;
+
+/// How long faults go on.
+const RUN: Duration = Duration::from_secs(120);
+/// Between two faults.
+const EVERY: Duration = Duration::from_millis(100);
+/// So many that hardly one of them dies often enough to be held back.
+const SCRIPTS: usize = 256;
+/// Callers that each have one call at a time.
+const CALLERS: usize = 8;
+
+const WORK: &str = "
+import time
+
+def render(context):
+    end = time.monotonic() + 0.004
+    while time.monotonic() < end:
+        pass
+    return {'html': str(context['params']['n'])}
+";
+
+async fn call(client: &Client, n: usize) -> Answer {
+    let slug = format!("work_{}", n % SCRIPTS);
+    client.call("macro.render", &json!({"script": slug, "context": script::context(&json!({"n": n}))})).await
+}
+
+/// Calls one script after the other until `end` and counts the replies by code. Each call must get exactly its own reply.
+async fn caller(client: &Client, first: usize, end: Instant) -> BTreeMap<String, u64> {
+    let mut codes = BTreeMap::new();
+    let mut n = first;
+    while Instant::now() < end {
+        n += CALLERS;
+        let answer = call(client, n).await;
+        if answer.is_ok() {
+            assert_eq!(answer.data()["html"], n.to_string(), "the reply to another call");
+        }
+        *codes.entry(answer.code().to_owned()).or_default() += 1;
+    }
+    codes
+}
+
+/// Kills a cell at each tick until `end`, another one each time; every fiftieth time the zygote. Gives both counts.
+async fn faults(stage: &Stage, end: Instant) -> (u64, u64) {
+    let (mut cells, mut zygotes) = (0, 0);
+    let mut tick = tokio::time::interval(EVERY);
+    while Instant::now() < end {
+        tick.tick().await;
+        let family = stage.node.cells();
+        let choice = usize::try_from(cells).unwrap_or_default();
+        let Some(victim) = family.get(choice % family.len().max(1)) else { continue };
+        if cells % 50 == 49 {
+            let zygote = stage.node.family().into_iter().find(|process| !family.contains(process));
+            zygote.iter().for_each(Process::kill);
+            zygotes += 1;
+        } else if victim.runs() {
+            victim.kill();
+        }
+        cells += 1;
+    }
+    (cells, zygotes)
+}
+
+#[tokio::test]
+async fn every_call_gets_its_own_reply_while_cells_and_zygotes_are_killed() {
+    let options = (0..SCRIPTS).map(|n| format!("work_{n}")).fold(Options::new(), |options, slug| {
+        options.script(&format!("{slug}.py"), script::render(&slug, WORK))
+    });
+    let stage = Stage::with(options).await;
+    let end = Instant::now() + RUN;
+    let callers = join_all((0..CALLERS).map(|first| caller(&stage.client, first, end)));
+    let (codes, (cells, zygotes)) = tokio::join!(callers, faults(&stage, end));
+    let mut sum = BTreeMap::<String, u64>::new();
+    for (code, count) in codes.into_iter().flatten() {
+        *sum.entry(code).or_default() += count;
+    }
+    println!("{cells} cells and {zygotes} zygotes killed; replies by code: {sum:?}");
+    assert!(cells > 500 && zygotes > 10, "too few faults to tell");
+    assert!(sum.get("PY_PROCESS_DOWN") > Some(&0), "no fault met a call");
+    assert!(sum.get("OK") > Some(&1_000), "hardly a call got through");
+    let known = ["OK", "PY_PROCESS_DOWN", "UNAVAILABLE", "OVERLOADED"];
+    assert!(sum.keys().all(|code| known.contains(&code.as_str())), "{sum:?}");
+
+    wait::eventually("all scripts to run again", Duration::from_secs(60), || async {
+        join_all((0..SCRIPTS).map(|n| call(&stage.client, n))).await.iter().all(Answer::is_ok).then_some(())
+    })
+    .await;
+    stage.close();
+}

@@ -74,6 +74,12 @@ test-real: build $(VENV)/ready $(NATS_CLI) ## programs of others against a node:
 test-long: build $(VENV)/ready ## minutes of faults under load
 	$(TOLD) cargo test -p callboard-tests --features long --test long --locked -- --nocapture
 
+.PHONY: bench
+bench: $(VENV)/ready ## speed, as ratios to an echo on the same broker; a release build
+	cargo build --release -p callboard -p callboard-cell --locked
+	$(TOLD) CALLBOARD_BIN="$(RELEASE)/callboard" CALLBOARD_CELL="$(RELEASE)/libcallboard_cell.so" \
+		cargo bench -p callboard-tests --locked
+
 .PHONY: demo
 demo: ## builds, starts a node of its own, renders a page, runs a utility, stops
 	cargo build -p callboard -p callboard-cell --locked

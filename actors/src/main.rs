@@ -18,6 +18,5 @@ fn main() -> std::process::ExitCode {
         }
     });
     // Leaving `main` would wait for threads that may still be busy with what was given up.
-    #[expect(clippy::exit, reason = "the one place that ends the process")]
     std::process::exit(i32::from(status))
 }

@@ -37,8 +37,11 @@ pub enum Error {
     #[error("{0}")]
     Setting(&'static str),
     /// Cells cannot be made.
-    #[error("the worker did not become ready; its log lines say why")]
-    Worker,
+    #[error("the worker did not become ready: {0}")]
+    Worker(String),
+    /// Cells without their lock where others could reach them.
+    #[error("cells without their lock are refused on a broker that is not on this machine")]
+    Unlocked,
 }
 
 impl Error {
@@ -60,7 +63,8 @@ impl Error {
             Self::Python(error) => error.remediation(),
             Self::Scripts(_) => "make the folder readable and writable, or name another with scripts.folder",
             Self::Setting(_) => "name it on the command line or in the configuration",
-            Self::Worker => "run callboard doctor",
+            Self::Worker(_) => "run callboard doctor",
+            Self::Unlocked => "use a broker on 127.0.0.1, or a kernel that allows the lock",
         }
     }
 }
@@ -150,15 +154,27 @@ impl Node {
 }
 
 async fn start_worker(config: &Config, bus: &Rc<Bus>, current: &worker::Current) -> Result<Slot<worker::Worker>, Error> {
+    if config.worker.unlocked && !is_loopback(config.nats.url.as_deref().unwrap_or_default()) {
+        return Err(Error::Unlocked);
+    }
     let command = worker::python::command(&config.python).await?;
     let (bus, settings, made) = (Rc::clone(bus), config.worker.clone(), Rc::clone(current));
     let slot = Slot::start("worker", move || {
         let state = worker::State::new(Rc::clone(&bus), &settings, command.clone());
         worker::Worker::new(state, &made)
     });
-    let state = current.borrow().upgrade().ok_or(Error::Worker)?;
-    tokio::time::timeout(WORKER, state.pool.ready()).await.map_err(|_| Error::Worker)?;
+    let failed = |why: &str| Error::Worker(why.to_owned());
+    let state = current.borrow().upgrade().ok_or_else(|| failed("it went down"))?;
+    tokio::time::timeout(WORKER, state.pool.ready()).await.map_err(|_| failed("no zygote; the log lines say why"))?;
+    worker::probe::check(&state.pool).await.map_err(|error| failed(&error.to_string()))?;
     Ok(slot)
+}
+
+/// Whether a broker's address is one of this machine's own that others cannot reach.
+fn is_loopback(url: &str) -> bool {
+    let host = url.split("://").last().unwrap_or_default().rsplit('@').next().unwrap_or_default();
+    let host = host.rsplit_once(':').map_or(host, |(host, _)| host).trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 async fn start_scripts(config: &Config, bus: &Rc<Bus>) -> Result<Slot<scripts::Scripts>, Error> {
@@ -205,4 +221,19 @@ fn default_name() -> String {
     let random = protocol::Id::generate().to_string();
     let tail: String = random.chars().rev().take(4).collect();
     format!("{}-{tail}", if host.is_empty() { "node" } else { &host })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_this_machine_alone_are_loopback() {
+        for url in ["nats://127.0.0.1:4222", "nats://user:word@localhost:4222", "tls://[::1]:4222", "127.0.0.2"] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in ["nats://10.0.0.1:4222", "nats://127.0.0.1.example:4222", "nats://localhost@broker:4222", ""] {
+            assert!(!is_loopback(url), "{url}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ pub mod html;
 pub mod job;
 pub mod operations;
 pub mod pool;
+pub mod probe;
 pub mod python;
 pub mod script;
 pub mod zygote;
@@ -91,7 +92,7 @@ impl State {
     }
 }
 
-fn bounds(config: &config::Worker) -> pool::Bounds {
+pub(crate) fn bounds(config: &config::Worker) -> pool::Bounds {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let wide = |figure: u32| usize::try_from(figure).unwrap_or(usize::MAX);
     pool::Bounds {
@@ -101,6 +102,7 @@ fn bounds(config: &config::Worker) -> pool::Bounds {
         queue: wide(config.queue),
         calls_per_cell: config.calls_per_cell,
         memory: config.memory_mb.saturating_mul(1 << 20),
+        unlocked: config.unlocked,
     }
 }
 

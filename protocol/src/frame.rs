@@ -174,6 +174,9 @@ pub mod page {
     /// Where the node notes the first sequence that is withdrawn; `u64::MAX` when none is. The cell looks after it
     /// has noted `STARTED` and skips calls from there on, so that each call is either seen as started or not begun.
     pub const WITHDRAWN: usize = 8;
+    /// From here to the page's end a handler in the cell writes where the script stands, innermost frame first, when
+    /// the node sends `SIGUSR1` or the interpreter crashes. The page's file is positioned here when it is made.
+    pub const FRAMES: usize = 64;
 }
 
 #[cfg(test)]

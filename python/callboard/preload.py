@@ -12,7 +12,7 @@ abc array ast base64 binascii bisect calendar cmath codecs collections collectio
 contextlib contextvars copy csv datetime decimal difflib email.header email.message email.mime.multipart
 email.mime.text email.parser email.policy email.utils encodings.ascii encodings.cp1252 encodings.idna
 encodings.iso8859_15 encodings.latin_1 encodings.punycode encodings.raw_unicode_escape encodings.unicode_escape
-encodings.utf_16 encodings.utf_32 encodings.utf_8_sig enum errno fnmatch fractions functools gc gettext graphlib
+encodings.utf_16 encodings.utf_32 encodings.utf_8_sig enum errno faulthandler fnmatch fractions functools gc gettext graphlib
 gzip hashlib heapq hmac html html.entities html.parser inspect io ipaddress itertools json keyword linecache
 locale logging math mimetypes numbers operator pathlib pickle posixpath pprint queue quopri random re reprlib
 secrets shlex socket stat statistics string stringprep struct tempfile textwrap threading time timeit token

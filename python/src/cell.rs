@@ -1,7 +1,6 @@
 //! A cell's life: lock, say hello, then answer one frame after another until the node closes the pipe or breaks the
 //! protocol. How a script runs lives in `run`; what the frames are, in `protocol`.
 
-use std::os::fd::OwnedFd;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
@@ -29,18 +28,21 @@ pub(crate) fn python_version() -> String {
 }
 
 /// The rest of a forked process's life.
-pub(crate) fn live(py: Python<'_>, lock: Lock, page: OwnedFd) -> ! {
+pub(crate) fn live(py: Python<'_>, lock: Lock) -> ! {
     // Nothing may ever return into the zygote's code in this process.
-    let end = std::panic::catch_unwind(AssertUnwindSafe(|| serve(py, lock, page)));
+    let end = std::panic::catch_unwind(AssertUnwindSafe(|| serve(py, lock)));
     sys::exit(end.map_or(sys::DENIED, End::status))
 }
 
-fn serve(py: Python<'_>, lock: Lock, page: OwnedFd) -> End {
-    let Ok(page) = Page::map(page) else { return End::Malformed };
+fn serve(py: Python<'_>, lock: Lock) -> End {
+    let Ok(page) = Page::map(&lock.page) else { return End::Malformed };
     if sys::unblock_children().is_err() {
         return End::Starved;
     }
     let (pipe, layers) = lock::apply(lock);
+    if tell_where(py).is_err() {
+        return End::Starved;
+    }
     let pipe = Rc::new(pipe);
     let Ok(streams) = Streams::install(py) else { return End::Starved };
     let mut input = Input::new(Rc::clone(&pipe));
@@ -57,6 +59,16 @@ fn serve(py: Python<'_>, lock: Lock, page: OwnedFd) -> End {
             return end;
         }
     }
+}
+
+/// Has the interpreter's own fault handler write to the page where the script stands: when the node asks just before
+/// it kills, and when the interpreter crashes. The handler runs between any two machine instructions, so the script is
+/// found inside of a regular expression too.
+fn tell_where(py: Python<'_>) -> PyResult<()> {
+    let handler = py.import("faulthandler")?;
+    handler.call_method1("enable", (lock::PAGE, false))?;
+    handler.call_method1("register", (libc::SIGUSR1, lock::PAGE, false, false))?;
+    Ok(())
 }
 
 struct Cell<'py> {

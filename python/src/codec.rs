@@ -22,17 +22,10 @@ mod scan;
 mod stack;
 mod walk;
 
-/// How a payload is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// RFC 8259, UTF-8.
-    Json,
-    /// MessagePack, with extension type 1 for integers beyond 64 bits.
-    MessagePack,
-}
+pub(crate) use protocol::Format;
 
 /// How many lists and dicts may stand inside each other, in both directions.
-pub(crate) const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = protocol::raw::DEEPEST;
 
 /// How many decimal digits an integer may have, in both directions: what CPython itself converts by default.
 pub(crate) const MAX_DIGITS: usize = 4300;

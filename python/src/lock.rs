@@ -23,6 +23,8 @@ mod zygote;
 pub(crate) struct Lock {
     /// The cell's end of its pipe.
     pub(crate) pipe: OwnedFd,
+    /// The page, for what is written to it as a file.
+    pub(crate) page: OwnedFd,
     /// `/dev/null`, to be the cell's standard input, output and error.
     pub(crate) null: OwnedFd,
     /// What the cell may use.
@@ -60,6 +62,9 @@ pub(crate) fn apply(lock: Lock) -> (OwnedFd, Vec<String>) {
     let layers = layers.collect();
     (descriptors::pipe(lock), layers)
 }
+
+/// Where the page is once the lock is in force.
+pub(crate) const PAGE: std::os::fd::RawFd = descriptors::PAGE;
 
 /// The seccomp policy, for tests and documents: name, number here, what becomes of the call, and why.
 #[pyfunction]

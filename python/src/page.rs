@@ -19,7 +19,7 @@ impl Page {
     ///
     /// # Errors
     /// The file is no whole page, or the system refuses.
-    pub(crate) fn map(file: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn map(file: &OwnedFd) -> io::Result<Self> {
         let start = crate::sys::share(file, page::SIZE)?;
         Ok(Self { started: word(start, page::STARTED), withdrawn: word(start, page::WITHDRAWN) })
     }

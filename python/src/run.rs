@@ -4,7 +4,6 @@
 use std::time::Instant;
 
 use protocol::abi::{Kind, LARGEST_OUTPUT};
-use protocol::format::Format;
 use protocol::frame::cell::{Call, Function, Load, Reason};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
@@ -97,10 +96,7 @@ impl<'py> Script<'py> {
         call: &Call<'_>,
         value: &mut Vec<u8>,
     ) -> Result<u64, Failure> {
-        let format = match call.format {
-            Format::Json => codec::Format::Json,
-            Format::MessagePack => codec::Format::MessagePack,
-        };
+        let format = call.format;
         let read = |root: &str| codec::read(py, format, call.input, root).map_err(Failure::Refused);
         let (result, run) = match (call.function, self.kind, &self.many) {
             (Function::Render, Kind::Macro, _) => {

@@ -245,9 +245,8 @@ pub(crate) fn mapped() -> io::Result<u64> {
 ///
 /// # Errors
 /// The file is shorter, or what `mmap` says.
-pub(crate) fn share(file: OwnedFd, size: usize) -> io::Result<NonNull<u8>> {
-    let file = std::fs::File::from(file);
-    if file.metadata()?.len() < size as u64 {
+pub(crate) fn share(file: &OwnedFd, size: usize) -> io::Result<NonNull<u8>> {
+    if std::fs::File::from(file.try_clone()?).metadata()?.len() < size as u64 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     let access = libc::PROT_READ | libc::PROT_WRITE;

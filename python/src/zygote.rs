@@ -130,8 +130,8 @@ impl Zygote {
         let zygote = sys::pid();
         let child = match sys::fork(py) {
             Ok(None) => {
-                let lock = crate::lock::Lock { pipe, null, limits, mapped: self.mapped, zygote };
-                cell::live(py, lock, page)
+                let lock = crate::lock::Lock { pipe, page, null, limits, mapped: self.mapped, zygote };
+                cell::live(py, lock)
             }
             Ok(Some(child)) => child,
             Err(error) => return self.failed(cell, &error),

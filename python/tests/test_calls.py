@@ -175,8 +175,8 @@ class Utilities(Case):
         self.assertEqual([self.value(self.cell.call("null")) for _ in range(3)], [1, 2, 3])
 
     def test_the_script_is_a_module_of_its_name(self):
-        body = "import sys, dataclasses\nfrom __future__ import annotations\n"
-        body = "from __future__ import annotations\nimport sys, dataclasses\n@dataclasses.dataclass\nclass P:\n    x: int\n"
+        body = "from __future__ import annotations\nimport sys, dataclasses\n"
+        body += "@dataclasses.dataclass\nclass P:\n    x: int\n"
         body += "def main():\n    return [__name__, __file__, sys.modules[__name__].P is P, P(1)]"
         self.assertEqual(self.cell.load(body, "utility", "word_count")[0], "loaded")
         answer = self.value(self.cell.call("null"))
@@ -195,12 +195,14 @@ class Utilities(Case):
 
 class Output(Case):
     def test_what_a_call_prints_comes_with_its_answer_and_not_with_the_next(self):
-        self.utility("import sys\nprint('loading')\ndef main(x):\n    x and (print('a', 'ü'), print('e', file=sys.stderr))")
+        body = "import sys\nprint('loading')\ndef main(x):\n    if x:\n        print('a', 'ü')\n"
+        self.utility(body + "        print('e', file=sys.stderr)")
         self.assertEqual(self.cell.call("1")[1]["output"], {"stdout": "a ü\n", "stderr": "e\n"})
         self.assertNotIn("output", self.cell.call("0")[1])
 
     def test_output_is_cut_at_a_characters_border_and_marked(self):
-        self.utility("import sys\ndef main(x):\n    sys.stderr.write('e')\n    print(x[0] * x[1], end='')\n    print('more')")
+        body = "import sys\ndef main(x):\n    sys.stderr.write('e')\n    print(x[0] * x[1], end='')\n"
+        self.utility(body + "    print('more')")
         output = self.cell.call('["x",65536]')[1]["output"]
         self.assertEqual(output, {"stdout": "x" * 65536 + "\n[cut]\n", "stderr": "e", "truncated": True})
         output = self.cell.call('["ü€",65536]')[1]["output"]
@@ -217,8 +219,10 @@ class Output(Case):
 
     def test_lone_surrogates_and_odd_writes_do_no_harm(self):
         self.utility(
-            "import sys\nclass S(str):\n    def __len__(self): return 10**9\n    def __getitem__(self, i): return S('z')\n"
-            "def main():\n    print('\\ud800|', S('s'))\n    sys.stdout.writelines(['l', 'm'])\n    sys.stdout.flush()\n"
+            "import sys\nclass S(str):\n    def __len__(self): return 10**9\n"
+            "    def __getitem__(self, i): return S('z')\n"
+            "def main():\n    print('\\ud800|', S('s'))\n    sys.stdout.writelines(['l', 'm'])\n"
+            "    sys.stdout.flush()\n"
             "    try:\n        sys.stdout.write(b'x')\n    except TypeError:\n        return sys.stdout.isatty()"
         )
         name, body = self.cell.call("null")
@@ -227,14 +231,16 @@ class Output(Case):
 
     def test_what_goes_past_the_streams_reaches_nobody(self):
         self.utility(
-            "import os, sys\ndef main():\n    os.write(1, b'raw')\n    os.write(2, b'raw')\n    sys.__stdout__.write('x')\n"
-            "    sys.__stdout__.flush()\n    sys.stdout = sys.__stdout__\n    print('y', flush=True)"
+            "import os, sys\ndef main():\n    os.write(1, b'raw')\n    os.write(2, b'raw')\n"
+            "    sys.__stdout__.write('x')\n    sys.__stdout__.flush()\n"
+            "    sys.stdout = sys.__stdout__\n    print('y', flush=True)"
         )
         self.assertEqual(self.cell.call("null")[1]["value"], b"null")
         self.assertNotIn("output", self.cell.call("null")[1])
 
     def test_there_is_no_input_to_read(self):
-        self.utility("import sys\ndef main():\n    try:\n        input('name? ')\n    except EOFError:\n        return sys.stdin.read()")
+        body = "import sys\ndef main():\n    try:\n        input('name? ')\n    except EOFError:\n"
+        self.utility(body + "        return sys.stdin.read()")
         name, body = self.cell.call("null")
         self.assertEqual((body["value"], body["output"]), (b'""', {"stdout": "name? "}))
 

@@ -139,6 +139,19 @@ class Values(Case):
         for value, problem, path in cases:
             self.not_written(value, problem, path)
 
+    def test_the_limit_of_digits_is_ours_whatever_the_interpreter_s_is(self):
+        limit = sys.get_int_max_str_digits()
+        try:
+            sys.set_int_max_str_digits(0)
+            for value in (10**4300, 1 << 15_000, -(1 << 10**6)):
+                self.not_written(value, "an integer has more than 4300 digits")
+            self.not_read("json", b"1" * 4301, "an integer has more than 4300 digits")
+            sys.set_int_max_str_digits(640)
+            self.not_read("json", b"1" * 700, "python refuses an integer of this many digits")
+            self.assertRaises(CELL.CodecError, dumps, "json", 10**700)
+        finally:
+            sys.set_int_max_str_digits(limit)
+
     def test_types_that_lie_are_refused_without_harm(self):
         class Meta(type):
             __name__ = property(lambda cls: 1 // 0)

@@ -11,8 +11,8 @@ import node
 # Modules of other systems, or whose part in C no cell has.
 MISSING = {
     "_distutils_system_mod", "asyncio.windows_events", "asyncio.windows_utils", "concurrent.futures.process",
-    "crypt", "doctest", "encodings.mbcs", "encodings.oem", "ssl", "nturl2path", "_pyrepl.curses", "_pyrepl._minimal_curses",
-    "_pyrepl.readline", "_pyrepl.simple_interact", "_pyrepl.unix_console", "_pyrepl.unix_eventqueue",
+    "crypt", "doctest", "encodings.mbcs", "encodings.oem", "ssl", "nturl2path", "_pyrepl.curses",
+    "_pyrepl._minimal_curses", "_pyrepl.readline", "_pyrepl.simple_interact", "_pyrepl.unix_console", "_pyrepl.unix_eventqueue",
     "_pyrepl.windows_console", "_pyrepl.main", "_pyrepl._module_completer",
 }  # fmt: skip
 
@@ -42,7 +42,7 @@ def strptime():
     return datetime.datetime.strptime('3 May 2024', '%d %B %Y').isoformat()
 
 def codecs():
-    return 'é日本'.encode('utf-16') and '日本'.encode('shift_jis').hex() + 'bücher.de'.encode('idna').decode() + 'ж'.encode('koi8_r').hex()
+    return ['日本'.encode('shift_jis').hex(), 'bücher.de'.encode('idna').decode(), 'ж'.encode('koi8_r').hex()]
 
 def mail():
     message = email.message.EmailMessage()
@@ -51,7 +51,8 @@ def mail():
     return email.message_from_bytes(message.as_bytes(), policy=email.policy.default)['subject']
 
 def hashes():
-    return sorted(hashlib.new(name, b'x').hexdigest()[:2] for name in ('md5', 'sha1', 'sha256', 'sha512', 'sha3_256', 'blake2b'))
+    names = ('md5', 'sha1', 'sha256', 'sha512', 'sha3_256', 'blake2b')
+    return sorted(hashlib.new(name, b'x').hexdigest()[:2] for name in names)
 
 def sax():
     class Names(xml.sax.ContentHandler):
@@ -110,7 +111,7 @@ class Library(unittest.TestCase):
         for name, expected in [
             ("zone", 7200),
             ("strptime", "2024-05-03T00:00:00"),
-            ("codecs", "93fa967bxn--bcher-kva.ded6"),
+            ("codecs", ["93fa967b", "xn--bcher-kva.de", "d6"]),
             ("mail", "Grüße"),
             ("hashes", ["09", "11", "2d", "74", "9d", "a4"]),
             ("sax", ["a", "b"]),

@@ -63,7 +63,8 @@ class Layers(Case):
         body = "import select\nall = select.poll()\nfor fd in range(16):\n    all.register(fd, select.POLLOUT)\n"
         body += "return [fd for fd, event in all.poll() if not event & select.POLLNVAL]"
         self.assertEqual(self.inside(body), [0, 1, 2, 3])
-        self.assertEqual(self.inside("return [os.read(0, 1) == b'', os.write(1, b'x'), os.write(2, b'x')]"), [True, 1, 1])
+        standard = self.inside("return [len(os.read(0, 1)), os.write(1, b'x'), os.write(2, b'x')]")
+        self.assertEqual(standard, [0, 1, 1])
 
     def test_the_session_is_the_cells_own(self):
         self.assertEqual(self.inside("return os.getsid(0) == os.getpgid(0) == os.getpid()"), True)
@@ -97,8 +98,8 @@ class Layers(Case):
         self.assertEqual(self.inside(body, memory=256 << 20), [40, 120])
 
     def test_no_signal_is_blocked(self):
-        body = "import signal\nreturn [len(signal.pthread_sigmask(signal.SIG_BLOCK, [])), signal.getsignal(signal.SIGTERM)]"
-        self.assertEqual(self.inside(body), [0, 0])
+        body = "import signal\nreturn len(signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+        self.assertEqual(self.inside(body), 0)
 
     def test_the_extension_module_cannot_be_imported(self):
         self.assertEqual(self.inside("try:\n    import _callboard\nexcept ImportError:\n    return 'none'"), "none")
@@ -108,8 +109,8 @@ class Forbidden(Case):
     """What scripts try first. A refused call is an error that a script can handle, not the end of its cell."""
 
     def refused(self, statement, setup=""):
-        body = f"{setup}\ntry:\n    {statement}\nexcept OSError as e:\n    return [type(e).__name__, e.errno]\nreturn 'done'"
-        return self.inside(body)
+        body = f"{setup}\ntry:\n    {statement}\nexcept OSError as e:\n    return [type(e).__name__, e.errno]\n"
+        return self.inside(body + "return 'done'")
 
     def test_no_file_can_be_read_written_listed_or_asked_about(self):
         for statement in [
@@ -140,16 +141,18 @@ class Forbidden(Case):
         self.assertEqual(self.refused("subprocess.run(['true'])", "import subprocess"), ["PermissionError", 1])
 
     def test_no_thread_can_be_started(self):
-        body = "import threading\ntry:\n    threading.Thread(target=print).start()\nexcept RuntimeError as e:\n    return str(e)"
+        body = "import threading\ntry:\n    threading.Thread(target=print).start()\n"
+        body += "except RuntimeError as e:\n    return str(e)"
         self.assertEqual(self.inside(body), "can't start new thread")
 
     def test_no_memory_can_be_made_executable(self):
-        setup = "import mmap"
-        self.assertEqual(self.refused("mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC)", setup), ["PermissionError", 1])
-        self.assertEqual(self.refused("mmap.mmap(-1, 4096).close()", setup), "done")
+        executable = "mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC)"
+        self.assertEqual(self.refused(executable, "import mmap"), ["PermissionError", 1])
+        self.assertEqual(self.refused("mmap.mmap(-1, 4096).close()", "import mmap"), "done")
 
     def test_no_limit_can_be_raised(self):
-        body = "import resource as r\ntry:\n    r.setrlimit(r.RLIMIT_AS, (-1, -1))\nexcept ValueError as e:\n    return str(e)"
+        body = "import resource as r\ntry:\n    r.setrlimit(r.RLIMIT_AS, (-1, -1))\n"
+        body += "except ValueError as e:\n    return str(e)"
         self.assertEqual(self.inside(body), "not allowed to raise maximum limit")
 
     def test_the_identity_cannot_be_changed(self):

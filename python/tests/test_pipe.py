@@ -172,7 +172,8 @@ class Hostile(unittest.TestCase):
 
     def test_a_node_that_is_gone_when_the_answer_comes_is_the_end(self):
         cell = zygote.cell()
-        script = "import select\nend = select.poll()\nend.register(3, 0)\ndef main():\n    return [end.poll(), 'x' * 100_000]"
+        script = "import select\nend = select.poll()\nend.register(3, 0)\n"
+        script += "def main():\n    return [end.poll(), 'x' * 100_000]"
         self.assertEqual(cell.load(script, "utility")[0], "loaded")
         cell.write("call", node.call("1"))
         cell.hang_up()

@@ -38,7 +38,7 @@ NOTHING = [-1] * 6
 # Each of these ends the call otherwise than by coming back; they have tests of their own.
 SPECIAL = {"exit_group", "rt_sigreturn"}
 EPERM = 1
-# The kernel lets these past every filter, since it puts them into programs that it traces itself; elsewhere they do nothing.
+# The kernel lets these past every filter: it puts them into programs that it traces itself. Elsewhere they do nothing.
 UNFILTERED = {335, 336} if os.uname().machine == "x86_64" else set()
 
 
@@ -92,7 +92,8 @@ class Policy(unittest.TestCase):
     def test_memory_is_refused_only_where_it_could_be_executed(self):
         for name, number in self.names("unexecutable").items():
             with self.subTest(name=name):
-                plain, executable, hidden = self.errors([[number, 1, 0, prot, 0, -1, 0] for prot in (3, 4, 4 | 1 << 32)])
+                calls = [[number, 1, 0, protection, 0, -1, 0] for protection in (3, 4, 4 | 1 << 32)]
+                plain, executable, hidden = self.errors(calls)
                 self.assertNotEqual(plain, EPERM)
                 self.assertEqual((executable, hidden), (EPERM, EPERM))
 

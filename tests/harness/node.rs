@@ -178,9 +178,7 @@ impl Node {
     /// The cells: the zygote's children.
     #[must_use]
     pub fn cells(&self) -> Vec<Process> {
-        let family = self.family();
-        let below: Vec<Vec<Process>> = family.iter().map(|process| processes::below(process.pid)).collect();
-        below.into_iter().flatten().collect()
+        self.family().iter().flat_map(|process| processes::children(process.pid)).collect()
     }
 
     /// Asks it to stop, as a service manager does, and waits for its end.

@@ -43,16 +43,25 @@ impl Process {
         self.zombie
     }
 
-    /// Ends it at once, as the kernel's memory killer would.
+    /// Ends it at once, as the kernel's memory killer would. One that has ended by itself is left alone.
     pub fn kill(&self) {
         let pid =
             i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL)
-            .expect("a process that can be ended");
+        if self.runs() {
+            // It may end between the look and the signal.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
     }
 }
 
-/// All processes that descend from `pid`, without itself.
+/// The children of `pid`, as its main thread has them; fast enough to meet a process in its first millisecond.
+#[must_use]
+pub fn children(pid: u32) -> Vec<Process> {
+    let ids = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    ids.split_whitespace().filter_map(|id| Process::find(id.parse().ok()?)).collect()
+}
+
+/// All processes that descend from `pid`, without itself, whichever of its threads started them.
 #[must_use]
 pub fn below(pid: u32) -> Vec<Process> {
     let all: Vec<Process> = std::fs::read_dir("/proc")

@@ -174,9 +174,10 @@ fn the_doctor_finds_nothing_wrong_where_tests_run() {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
     let mut command = node::program();
+    command.args(["doctor", "--json"]).env("CALLBOARD_NODE__DATA", data.path());
     command
-        .args(["doctor", "--json", "--python", "/nonexistent/python3"])
-        .env("CALLBOARD_NODE__DATA", data.path());
+        .env("CALLBOARD_NATS_SERVER", tools::nats_server())
+        .env("CALLBOARD_PYTHON", "/nonexistent/python3");
     assert_eq!(command.output().unwrap().status.code(), Some(1), "blind to a missing interpreter");
 }
 

@@ -133,12 +133,12 @@ async fn render_many_answers_each_context_in_order() {
         .script("single.py", script::render("single", single))
         .script("batch.py", script::render("batch", MANY));
     let stage = Stage::with(options).await;
-    let contexts: Vec<Value> = (0..200).map(|n| script::context(&json!({"n": n}))).collect();
+    let contexts: Vec<Value> = (0..1_000).map(|n| script::context(&json!({"n": n}))).collect();
 
     let answer =
         stage.client.call("macro.renderMany", &json!({"script": "single", "contexts": contexts})).await;
     let results = answer.data()["results"].as_array().expect("results").clone();
-    assert_eq!(results.len(), 200);
+    assert_eq!(results.len(), 1_000);
     for (n, result) in results.iter().enumerate() {
         if n == 3 {
             assert_eq!(
@@ -157,7 +157,7 @@ async fn render_many_answers_each_context_in_order() {
     // The batch raises; one by one, only the third does.
     let all = json!({"script": "batch", "contexts": contexts});
     let answer = stage.client.call("macro.renderMany", &all).await;
-    assert_eq!(answer.data()["results"][199]["data"]["html"], "199");
+    assert_eq!(answer.data()["results"][999]["data"]["html"], "999");
     assert_eq!(answer.data()["results"][3]["ok"], false);
 
     let none = stage.client.call("macro.renderMany", &json!({"script": "batch", "contexts": []})).await;

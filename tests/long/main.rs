@@ -89,7 +89,7 @@ async fn every_call_gets_its_own_reply_while_cells_and_zygotes_are_killed() {
     assert!(cells > 500 && zygotes > 10, "too few faults to tell");
     assert!(sum.get("PY_PROCESS_DOWN") > Some(&0), "no fault met a call");
     assert!(sum.get("OK") > Some(&1_000), "hardly a call got through");
-    let known = ["OK", "PY_PROCESS_DOWN", "UNAVAILABLE", "OVERLOADED"];
+    let known = ["OK", "PY_PROCESS_DOWN"];
     assert!(sum.keys().all(|code| known.contains(&code.as_str())), "{sum:?}");
 
     wait::eventually("all scripts to run again", Duration::from_secs(60), || async {

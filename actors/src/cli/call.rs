@@ -67,7 +67,8 @@ impl Call {
         let name = subject::of_channel(&self.subject);
         let timeout_ms = self.timeout.unwrap_or_else(|| usual_ms(&name, &loaded.config));
         let format = if self.msgpack { Format::MessagePack } else { Format::Json };
-        let terms = Terms { format, project: self.project.clone(), timeout: Duration::from_millis(timeout_ms) };
+        let terms =
+            Terms { format, project: self.project.clone(), timeout: Duration::from_millis(timeout_ms) };
         let body = packed::pack(self.body(&name, &input, timeout_ms)?, format)?;
         let client = Client::connect(&loaded.config).await?;
         let answer = client.request(&name, body.into(), &terms).await?;
@@ -88,9 +89,12 @@ impl Call {
         struct Probe {
             payload: Option<serde::de::IgnoredAny>,
         }
-        let is_envelope = serde_json::from_str::<Probe>(input.get()).is_ok_and(|probe| probe.payload.is_some());
+        let is_envelope =
+            serde_json::from_str::<Probe>(input.get()).is_ok_and(|probe| probe.payload.is_some());
         if is_envelope && (self.timeout.is_some() || self.project.is_some()) {
-            return Err(Error::Usage("the input is a whole envelope: --timeout and --project belong into it"));
+            return Err(Error::Usage(
+                "the input is a whole envelope: --timeout and --project belong into it",
+            ));
         }
         if is_envelope || channel(name).is_some() {
             return Ok(input.get().to_owned());
@@ -153,7 +157,8 @@ mod tests {
         let body = body(&["macro.render", "--project", "p"], r#"{"script":"x"}"#).unwrap();
         let text = body.to_string();
         let request =
-            protocol::envelope::Request::read(Format::Json, text.as_bytes(), "macro.render", |_| true).unwrap();
+            protocol::envelope::Request::read(Format::Json, text.as_bytes(), "macro.render", |_| true)
+                .unwrap();
         assert_eq!((request.timeout_ms, request.project.unwrap().as_str()), (Some(5), "p"));
         assert_eq!(body["payload"], json!({"script": "x"}));
     }
@@ -174,7 +179,9 @@ mod tests {
     fn a_call_is_given_the_time_of_its_action() {
         let mut config = Config::default();
         config.timeouts.insert("script:list".to_owned(), 7);
-        for (name, expected) in [("macro.render", 5_000), ("script.list", 7), ("script.get", 10_000), ("my.own", 60_000)] {
+        for (name, expected) in
+            [("macro.render", 5_000), ("script.list", 7), ("script.get", 10_000), ("my.own", 60_000)]
+        {
             assert_eq!(usual_ms(name, &config), expected, "{name}");
         }
     }

@@ -44,7 +44,9 @@ impl Error {
     pub(crate) fn remediation(&self) -> Option<String> {
         let text = match self {
             Self::Unreachable { .. } => "start one (callboard dev), or name one with --nats or NATS_URL",
-            Self::Denied { .. } => "name credentials with the setting nats.credentials, or log in through the address",
+            Self::Denied { .. } => {
+                "name credentials with the setting nats.credentials, or log in through the address"
+            }
             Self::NobodyServes { .. } => "is a node running? (callboard dev)",
             Self::Late { .. } => "give it more time with --timeout, or look at callboard status",
             Self::TooLarge => "raise max_payload in the broker's configuration",
@@ -140,7 +142,12 @@ impl Client {
     ///
     /// # Errors
     /// Nobody serves it.
-    pub(crate) async fn gather(&self, name: &str, body: Bytes, window: Duration) -> Result<Vec<Bytes>, Error> {
+    pub(crate) async fn gather(
+        &self,
+        name: &str,
+        body: Bytes,
+        window: Duration,
+    ) -> Result<Vec<Bytes>, Error> {
         let subject = self.prefix.subject(name);
         let lost = |error: &dyn std::fmt::Display| Error::Lost(error.to_string());
         let inbox = self.nats.new_inbox();
@@ -150,7 +157,9 @@ impl Client {
         self.nats.flush().await.map_err(|error| lost(&error))?;
         let end = tokio::time::Instant::now() + window;
         let mut taken = Vec::new();
-        while let Ok(Some(Message { payload, status, .. })) = tokio::time::timeout_at(end, answers.next()).await {
+        while let Ok(Some(Message { payload, status, .. })) =
+            tokio::time::timeout_at(end, answers.next()).await
+        {
             if status == Some(StatusCode::NO_RESPONDERS) {
                 return Err(Error::NobodyServes { subject, url: self.url.clone() });
             }
@@ -179,7 +188,7 @@ fn url(nats: &config::Nats) -> String {
 }
 
 /// An address as it may stand in messages: user, password and token are left out.
-fn without_login(url: &str) -> String {
+pub(crate) fn without_login(url: &str) -> String {
     match url.split_once("://").zip(url.rsplit_once('@')) {
         Some(((scheme, _), (_, host))) => format!("{scheme}://{host}"),
         None => url.to_owned(),

@@ -81,17 +81,19 @@ impl Demo {
 
     /// Starts a node with its data in `folder`, asks it all there is to ask, and stops it.
     async fn render(&self, folder: &Path) -> Result<Result<Findings, Failure>, Error> {
+        let root = folder.join("scripts");
+        // What the demo needs for itself stands above what the person has set for other nodes.
         let given = [
             flags::path("node.data", "demo", Some(folder))?,
+            flags::path("scripts.folder", "demo", Some(&root))?,
+            flags::flag("node.roles", "demo", &Some(["worker", "scripts"])),
             flags::flag("nats.port", "demo", &Some(0)),
             flags::path("nats.server", "--nats-server", self.nats_server.as_deref())?,
         ];
         let mut loaded = self.of_node.load(given.into_iter().flatten().collect())?;
-        loaded.config.scripts.folder = None;
         loaded.config.log.filter.get_or_insert_with(|| "warn".to_owned());
         telemetry::start(&loaded.config.log, loaded.colour)?;
 
-        let root = folder.join("scripts");
         let clock = root.join("broken_clock.py");
         let seeded = scripts::defaults::seed(&root).and_then(|()| std::fs::write(&clock, BROKEN_CLOCK));
         seeded.map_err(|source| Error::File { path: clock, source })?;
@@ -112,7 +114,8 @@ impl Demo {
             Some(path) => path.clone(),
             None => {
                 let made = tempfile::Builder::new().prefix("callboard-demo-").tempdir();
-                let folder = made.map_err(|source| Error::System { what: "a folder cannot be made", source })?;
+                let folder =
+                    made.map_err(|source| Error::System { what: "a folder cannot be made", source })?;
                 folder.keep().join("page.html")
             }
         };
@@ -181,7 +184,8 @@ async fn timed<T: serde::de::DeserializeOwned>(
 }
 
 fn is_as_meant(found: &Macro) -> bool {
-    let meant = MEANT_TO_FAIL.iter().find(|(name, _)| *name == found.name).map_or(Status::Ok, |(_, status)| *status);
+    let meant =
+        MEANT_TO_FAIL.iter().find(|(name, _)| *name == found.name).map_or(Status::Ok, |(_, status)| *status);
     found.status == meant
 }
 

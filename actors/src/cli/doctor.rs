@@ -1,10 +1,10 @@
 //! `callboard doctor`: whether this machine has what a node needs, found by trying.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use callboard::config::Config;
-use callboard::{process, worker};
+use callboard::{process, telemetry, worker};
 use clap::Args;
 use serde::Serialize;
 
@@ -65,11 +65,18 @@ impl Check {
 impl Doctor {
     /// Looks, and prints what was found; the exit status is 1 if a node would not run.
     pub(crate) async fn run(&self) -> Result<u8, Error> {
-        let config = self.installation.load()?.config;
-        let mut checks = vec![python(&config).await, extension(&config), broker(&config).await, data(&config), clock()];
-        if cfg!(target_os = "linux") {
-            checks.extend([pidfd(), landlock(), namespaces()]);
-        }
+        let mut loaded = self.installation.load()?;
+        loaded.config.log.filter.get_or_insert_with(|| "warn".to_owned());
+        telemetry::start(&loaded.config.log, loaded.colour)?;
+        let config = loaded.config;
+        let checks = [
+            python(&config).await,
+            extension(&config),
+            cell(&config).await,
+            broker(&config).await,
+            data(&config),
+            clock(),
+        ];
         if self.json {
             let text = serde_json::to_string(&checks).map_err(Error::Json)?;
             out::data(&pretty::json(&text, out::is_read_by_a_person()))?;
@@ -125,7 +132,9 @@ async fn broker(config: &Config) -> Check {
             let version = String::from_utf8_lossy(&output.stdout).trim().replace("nats-server: ", "");
             Check::ok("nats-server", format!("{version}, {}", program.path.display()))
         }
-        Ok(output) => Check::fail("nats-server", format!("{}: {}", program.path.display(), output.status), remediation),
+        Ok(output) => {
+            Check::fail("nats-server", format!("{}: {}", program.path.display(), output.status), remediation)
+        }
         Err(error) => Check::fail("nats-server", format!("{}: {error}", program.path.display()), remediation),
     }
 }
@@ -151,34 +160,24 @@ fn clock() -> Check {
     Check::ok("clock", format!("{now:.0}"))
 }
 
-/// Cells are killed by handles that stay theirs when process ids are used again (Linux 5.3).
-fn pidfd() -> Check {
-    let opened = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty());
-    match opened {
-        Ok(_) => Check::ok("pidfd", "available"),
-        Err(error) => Check::fail("pidfd", error.to_string(), "use Linux 5.3 or newer, outside of gVisor-like sandboxes"),
-    }
-}
-
-fn landlock() -> Check {
-    match std::fs::read_to_string("/sys/kernel/security/lsm") {
-        Ok(modules) if modules.trim().split(',').any(|module| module == "landlock") => {
-            Check::ok("landlock", "in force")
+/// Starts a throw-away cell as a worker would, and asks it which layers of its lock are in force.
+async fn cell(config: &Config) -> Check {
+    const OFF: &str =
+        "start the kernel with landlock among lsm=: it is one of a cell's layers, and not all of them";
+    match worker::probe::probe(config).await {
+        Ok(probe) if probe.layers.iter().any(|layer| layer == "landlock") => {
+            Check::ok("cell", probe.layers.join(", "))
         }
-        Ok(_) => Check::warn("landlock", "off", "start the kernel with landlock among lsm=…: it is one of a cell's layers"),
-        Err(_) => Check::warn("landlock", "unknown", "mount securityfs to let doctor see it; nothing else depends on that"),
+        Ok(probe) => Check::warn("cell", format!("{}; no landlock", probe.layers.join(", ")), OFF),
+        Err(worker::probe::Error::Python(error)) => {
+            Check::fail("cell", error.to_string(), error.remediation())
+        }
+        Err(error) => Check::fail(
+            "cell",
+            error.to_string(),
+            "see the log lines above, or ask for more with RUST_LOG=debug",
+        ),
     }
-}
-
-fn namespaces() -> Check {
-    let figure = |file: &str| -> Option<u64> { std::fs::read_to_string(PathBuf::from(file)).ok()?.trim().parse().ok() };
-    let is_off = figure("/proc/sys/user/max_user_namespaces") == Some(0)
-        || figure("/proc/sys/kernel/unprivileged_userns_clone") == Some(0)
-        || figure("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == Some(1);
-    if is_off && !rustix::process::geteuid().is_root() {
-        return Check::warn("namespaces", "user namespaces are off", "allow them by sysctl: they are one of a cell's layers");
-    }
-    Check::ok("namespaces", "user namespaces may be made")
 }
 
 #[cfg(test)]

@@ -87,8 +87,10 @@ impl Error {
 /// The exit status of a code in a reply, of an action or a channel. A code that is newer than this program counts
 /// as the rest.
 pub(crate) fn exit_status(code: &str) -> u8 {
-    let of_action = protocol::code::ALL.iter().find(|known| known.as_str() == code).map(|known| known.exit_status());
-    let of_channel = || channel::ALL.iter().find(|known| known.as_str() == code).map(|known| known.exit_status());
+    let of_action =
+        protocol::code::ALL.iter().find(|known| known.as_str() == code).map(|known| known.exit_status());
+    let of_channel =
+        || channel::ALL.iter().find(|known| known.as_str() == code).map(|known| known.exit_status());
     of_action.or_else(of_channel).unwrap_or(OTHER)
 }
 

@@ -52,6 +52,10 @@ pub(crate) struct OfNode {
     /// The Python to run, 3.10 or newer; python3 if left out.
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
+    /// Run scripts even where this kernel cannot lock them in: they can then do whatever you can. Refused unless the
+    /// broker is on this machine.
+    #[arg(long)]
+    danger_run_scripts_unlocked: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -61,18 +65,29 @@ impl OfNode {
     pub(crate) fn load(&self, mut more: Vec<Flag>) -> Result<Loaded, Error> {
         more.extend(flag("node.name", "--name", &self.name));
         more.extend(path("python.path", "--python", self.python.as_deref())?);
-        self.common.load(more)
+        let mut loaded = self.common.load(more)?;
+        loaded.config.worker.unlocked = self.danger_run_scripts_unlocked;
+        Ok(loaded)
     }
 }
 
 /// The flag `name` that stands for `key`, if it was given.
-pub(crate) fn flag<T: serde::Serialize>(key: &'static str, name: &'static str, value: &Option<T>) -> Option<Flag> {
+pub(crate) fn flag<T: serde::Serialize>(
+    key: &'static str,
+    name: &'static str,
+    value: &Option<T>,
+) -> Option<Flag> {
     let value = serde_json::to_value(value.as_ref()?).ok()?;
     Some(Flag { key, name, value })
 }
 
 /// The flag `name` that stands for the path `key`, if it was given.
-pub(crate) fn path(key: &'static str, name: &'static str, value: Option<&Path>) -> Result<Option<Flag>, Error> {
-    let text = value.map(|path| path.to_str().ok_or(Error::Usage("a path that is not UTF-8 cannot be a setting")));
+pub(crate) fn path(
+    key: &'static str,
+    name: &'static str,
+    value: Option<&Path>,
+) -> Result<Option<Flag>, Error> {
+    let text =
+        value.map(|path| path.to_str().ok_or(Error::Usage("a path that is not UTF-8 cannot be a setting")));
     Ok(flag(key, name, &text.transpose()?))
 }

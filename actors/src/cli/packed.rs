@@ -15,7 +15,8 @@ pub(crate) fn pack(json: String, format: Format) -> Result<Vec<u8>, Error> {
             if has_wide_integer(&json) {
                 return Err(Error::Usage("an integer beyond 64 bits cannot be sent with --msgpack"));
             }
-            rmp_serde::to_vec_named(&value).map_err(|_| Error::Usage("the input cannot be written as MessagePack"))
+            rmp_serde::to_vec_named(&value)
+                .map_err(|_| Error::Usage("the input cannot be written as MessagePack"))
         }
     }
 }

@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn programs_get_one_line_without_white_space() {
-        let expected = r#"{"b":[1.50,-123456789012345678901234567890,{},[]],"a":"x \" , {\\","c":{"d":null}}"#;
+        let expected =
+            r#"{"b":[1.50,-123456789012345678901234567890,{},[]],"a":"x \" , {\\","c":{"d":null}}"#;
         assert_eq!(json(TEXT, false), expected);
         assert_eq!(json(&json(TEXT, true), false), expected);
         for scalar in ["1", "\"a b\"", "null", "{}", "[]"] {

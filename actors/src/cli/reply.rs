@@ -114,7 +114,8 @@ fn describe(text: &mut String, depth: usize, value: &Value) {
         }
         Value::Array(items) => {
             for item in items {
-                match (item.get("path").and_then(Value::as_str), item.get("problem").and_then(Value::as_str)) {
+                match (item.get("path").and_then(Value::as_str), item.get("problem").and_then(Value::as_str))
+                {
                     (Some(path), Some(problem)) => {
                         let _fits = writeln!(text, "{indent}{path}: {problem}");
                     }

@@ -205,12 +205,12 @@ impl Check {
 /// A line for each problem as editors know them, or one that says there is none.
 fn lines(file: &str, reply: &script_compile::Reply) -> Vec<String> {
     if reply.problems.is_empty() {
-        let functions = if reply.functions.is_empty() { "none".to_owned() } else { reply.functions.join(", ") };
+        let functions =
+            if reply.functions.is_empty() { "none".to_owned() } else { reply.functions.join(", ") };
         return vec![format!("{file}: ok, functions: {functions}")];
     }
-    let line = |problem: &SyntaxProblem| {
-        format!("{file}:{}:{}: {}", problem.line, problem.column, problem.message)
-    };
+    let line =
+        |problem: &SyntaxProblem| format!("{file}:{}:{}: {}", problem.line, problem.column, problem.message);
     reply.problems.iter().map(line).collect()
 }
 
@@ -237,8 +237,11 @@ struct RunReply<'a> {
 impl Run {
     async fn run(&self) -> Result<u8, Error> {
         let input = self.input.as_deref().map(|json| call::input(Some(json))).transpose()?;
-        let request =
-            RunRequest { script: &self.slug, entrypoint: self.entrypoint.as_deref(), input: input.as_deref() };
+        let request = RunRequest {
+            script: &self.slug,
+            entrypoint: self.entrypoint.as_deref(),
+            input: input.as_deref(),
+        };
         let text = self.question.connect().await?.ask(UtilityRun::NAME, &request).await?;
         if self.question.json {
             self.question.print(&text)?;
@@ -265,8 +268,13 @@ mod tests {
 
     #[test]
     fn problems_are_written_as_editors_read_them() {
-        let problem =
-            SyntaxProblem { line: 3, column: 5, end_line: 3, end_column: 6, message: "invalid syntax".to_owned() };
+        let problem = SyntaxProblem {
+            line: 3,
+            column: 5,
+            end_line: 3,
+            end_column: 6,
+            message: "invalid syntax".to_owned(),
+        };
         let broken = script_compile::Reply { problems: vec![problem], functions: Vec::new() };
         assert_eq!(lines("a.py", &broken), ["a.py:3:5: invalid syntax"]);
         let whole = script_compile::Reply { problems: Vec::new(), functions: vec!["main".to_owned()] };

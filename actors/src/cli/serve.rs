@@ -12,7 +12,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::flags::{self, OfNode};
-use super::{Error, error, out};
+use super::{Error, client, error, out};
 
 /// How long a node whose broker has died may take to stop: nobody can be answered any more.
 const WITHOUT_BROKER: Duration = Duration::from_secs(5);
@@ -59,7 +59,8 @@ impl Dev {
     /// Runs until it is told to stop.
     pub(crate) async fn run(&self) -> Result<u8, Error> {
         let temporary = if self.ephemeral { Some(temporary_folder()?) } else { None };
-        let ephemeral = flags::path("node.data", "--ephemeral", temporary.as_ref().map(tempfile::TempDir::path))?;
+        let ephemeral =
+            flags::path("node.data", "--ephemeral", temporary.as_ref().map(tempfile::TempDir::path))?;
         let given = [
             flags::path("node.data", "--data", self.data.as_deref())?.or(ephemeral),
             flags::flag("nats.port", "--port", &self.port),
@@ -82,7 +83,9 @@ impl Node {
         ];
         let loaded = self.of_node.load(given.into_iter().flatten().collect())?;
         if loaded.config.nats.url.is_none() {
-            return Err(Error::Usage("name the broker with --nats or NATS_URL, or start one with callboard dev"));
+            return Err(Error::Usage(
+                "name the broker with --nats or NATS_URL, or start one with callboard dev",
+            ));
         }
         telemetry::start(&loaded.config.log, loaded.colour)?;
         serve(loaded.config).await
@@ -97,11 +100,14 @@ pub(crate) fn temporary_folder() -> Result<tempfile::TempDir, Error> {
 
 async fn serve(config: Config) -> Result<u8, Error> {
     let mut signals = Signals::listen()?;
+    if config.worker.unlocked {
+        tracing::warn!("scripts may run unlocked: they can do whatever this user can");
+    }
     let mut running = tokio::select! {
         running = Running::start(config) => running?,
         _ = signals.next() => return Ok(0),
     };
-    out::data(&format!("ready {} node={}", running.node.url(), running.node.name()))?;
+    out::data(&format!("ready {} node={}", client::without_login(running.node.url()), running.node.name()))?;
     let status = tokio::select! {
         _ = signals.next() => 0,
         status = running.ended() => status,
@@ -180,7 +186,8 @@ pub(crate) struct Signals {
 impl Signals {
     /// Begins to hear them.
     pub(crate) fn listen() -> Result<Self, Error> {
-        let listen = |kind| signal(kind).map_err(|source| Error::System { what: "signals cannot be heard", source });
+        let listen =
+            |kind| signal(kind).map_err(|source| Error::System { what: "signals cannot be heard", source });
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 

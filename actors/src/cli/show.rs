@@ -32,7 +32,8 @@ impl Show {
     pub(crate) fn run(&self) -> Result<u8, Error> {
         let entries = self.installation.load()?.entries();
         if self.json {
-            let text = Value::Object(entries.iter().map(|entry| self.object(entry)).collect::<Map<_, _>>()).to_string();
+            let text = Value::Object(entries.iter().map(|entry| self.object(entry)).collect::<Map<_, _>>())
+                .to_string();
             out::data(&pretty::json(&text, out::is_read_by_a_person()))?;
         } else {
             let lines: Vec<String> = entries.iter().map(|entry| self.line(entry)).collect();
@@ -79,7 +80,8 @@ mod tests {
             load::Flag { key: "nats.inboxes", name: "--flag", value: json!(["my.inbox."]) },
         ];
         let loaded = load::merge(None, &[], &flags).unwrap();
-        let installation = <crate::cli::Cli as clap::Parser>::parse_from(["callboard", "config", "show", "--origin"]);
+        let installation =
+            <crate::cli::Cli as clap::Parser>::parse_from(["callboard", "config", "show", "--origin"]);
         let crate::cli::Command::Config(Config::Show(show)) = installation.command else { panic!() };
         let text: Vec<String> = loaded.entries().iter().map(|entry| show.line(entry)).collect();
         let text = text.join("\n");

@@ -33,7 +33,8 @@ impl Status {
         let client = Client::connect(&self.installation.load()?.config).await?;
         let name = subject::of_channel(SupervisorStatus::NAME);
         let answers = client.gather(&name, Bytes::from_static(b"{}"), WINDOW).await?;
-        let answers: Vec<String> = answers.iter().map(|body| String::from_utf8_lossy(body).into_owned()).collect();
+        let answers: Vec<String> =
+            answers.iter().map(|body| String::from_utf8_lossy(body).into_owned()).collect();
         let mut found: Vec<(Node, &RawValue)> = Vec::new();
         for answer in &answers {
             match Reply::read(answer)?.outcome() {
@@ -81,7 +82,9 @@ fn tables(nodes: &[Node]) -> String {
             pool.map_or_else(none, |pool| pool.died.to_string()),
             pool.and_then(|pool| pool.python.clone()).unwrap_or_else(none),
             node.version.clone(),
-            node.started_at.parse().map_or_else(|_| node.started_at.clone(), |at: jiff::Timestamp| format!("{at:.0}")),
+            node.started_at
+                .parse()
+                .map_or_else(|_| node.started_at.clone(), |at: jiff::Timestamp| format!("{at:.0}")),
         ]);
         for part in &node.parts {
             let state = match part.state {
@@ -89,11 +92,18 @@ fn tables(nodes: &[Node]) -> String {
                 State::Restarting => "restarting",
                 State::Failed => "failed",
             };
-            of_parts.push([node.node.clone(), part.name.clone(), state.to_owned(), part.restarts.to_string()]);
+            of_parts.push([
+                node.node.clone(),
+                part.name.clone(),
+                state.to_owned(),
+                part.restarts.to_string(),
+            ]);
         }
     }
-    let headings =
-        ["NODE", "READY", "ROLES", "RUNNING", "QUEUED", "CELLS", "KILLED", "DIED", "PYTHON", "VERSION", "STARTED"];
+    let headings = [
+        "NODE", "READY", "ROLES", "RUNNING", "QUEUED", "CELLS", "KILLED", "DIED", "PYTHON", "VERSION",
+        "STARTED",
+    ];
     let mut text = table::lay_out(headings, &of_nodes);
     text.push('\n');
     text.push_str(&table::lay_out(["NODE", "PART", "STATE", "RESTARTS"], &of_parts));

@@ -18,7 +18,7 @@ fn every_documented_line_is_understood() {
     for line in [
         "dev",
         "dev --data /d --port 0 --config c.toml --prefix acme --name n --python /p --nats-server /s",
-        "dev --nats nats://h:1 --ephemeral",
+        "dev --nats nats://h:1 --ephemeral --danger-run-scripts-unlocked",
         "node --roles worker,scripts --nats nats://h:1 --data /d --config c.toml --prefix acme --name n --python /p",
         "call llm.chat {\"message\":\"hello\"}",
         "call script:list",

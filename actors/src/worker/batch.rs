@@ -84,7 +84,9 @@ async fn together(
         return None;
     }
     let share = returned.run.div_f64(contexts.len() as f64);
-    let items = results.into_iter().map(|result| Item { outcome: Ok(result.into_bytes(&returned.value)), run: share });
+    let items = results
+        .into_iter()
+        .map(|result| Item { outcome: Ok(result.into_bytes(&returned.value)), run: share });
     Some(items.collect())
 }
 

@@ -72,6 +72,8 @@ pub struct State {
     pub holds_place: bool,
     /// Whether calls were taken back that it has not yet passed over.
     pub withdrawn: bool,
+    /// Whether it was asked where its script stands, because it is about to be killed.
+    pub asked: bool,
 }
 
 /// A cell.
@@ -113,6 +115,7 @@ impl Cell {
         ours.set_nonblocking(true)?;
         let memory = rustix::fs::memfd_create("callboard-page", MemfdFlags::CLOEXEC)?;
         rustix::fs::ftruncate(&memory, page::SIZE as u64)?;
+        rustix::fs::seek(&memory, rustix::fs::SeekFrom::Start(page::FRAMES as u64))?;
         let now = Instant::now();
         let state = State {
             phase: Phase::Starting,
@@ -127,9 +130,17 @@ impl Cell {
             used: now,
             holds_place: false,
             withdrawn: false,
+            asked: false,
         };
         let page = memory.try_clone()?;
-        let cell = Self { id, key, stream: UnixStream::from_std(ours)?, page, state: RefCell::new(state), wake: Notify::new() };
+        let cell = Self {
+            id,
+            key,
+            stream: UnixStream::from_std(ours)?,
+            page,
+            state: RefCell::new(state),
+            wake: Notify::new(),
+        };
         cell.withdraw_from(u64::MAX)?;
         Ok((Rc::new(cell), Ends { pipe: theirs, page: memory }))
     }
@@ -177,7 +188,10 @@ impl Cell {
     ///
     /// # Errors
     /// The frame would be too large; nothing was sent.
-    pub fn send(&self, write: impl FnOnce(u64, &mut Vec<u8>) -> Result<(), frame::Error>) -> Result<u64, frame::Error> {
+    pub fn send(
+        &self,
+        write: impl FnOnce(u64, &mut Vec<u8>) -> Result<(), frame::Error>,
+    ) -> Result<u64, frame::Error> {
         let mut state = self.state.borrow_mut();
         let sequence = state.next;
         write(sequence, &mut state.unsent)?;
@@ -230,6 +244,28 @@ impl Cell {
         read.is_ok_and(|read| read == 8) && u64::from_le_bytes(bytes) >= sequence
     }
 
+    /// Asks the cell to write on its page where the script stands; an honest one does at once, whatever it is in.
+    pub fn ask_where(&self) {
+        self.signal(rustix::process::Signal::USR1);
+    }
+
+    /// The line of the script's body at which it stood when it was asked, or crashed.
+    #[must_use]
+    pub fn line(&self, slug: &str) -> Option<u32> {
+        let mut bytes = vec![0; page::SIZE - page::FRAMES];
+        let read = rustix::io::pread(&self.page, &mut bytes, page::FRAMES as u64).ok()?;
+        line_in(&String::from_utf8_lossy(bytes.get(..read)?), slug)
+    }
+
+    /// The most memory that its process has had at once, in bytes.
+    #[must_use]
+    pub fn peak(&self) -> Option<u64> {
+        let (pid, _) = *self.state().process.as_ref()?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1_024)
+    }
+
     /// Notes on the page that calls from `sequence` on are taken back.
     ///
     /// # Errors
@@ -241,8 +277,12 @@ impl Cell {
 
     /// Ends its process at once. One that was only asked for is ended when its process is known.
     pub fn kill(&self) {
+        self.signal(rustix::process::Signal::KILL);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
         if let Some((_, pidfd)) = &self.state().process {
-            let _gone_already = rustix::process::pidfd_send_signal(pidfd.as_fd(), rustix::process::Signal::KILL);
+            let _gone_already = rustix::process::pidfd_send_signal(pidfd.as_fd(), signal);
         }
     }
 
@@ -287,6 +327,14 @@ impl Cell {
     }
 }
 
+/// The line in the innermost frame of the script `slug` in what a fault handler wrote:
+/// `File "slug.py", line 12 in render`, innermost frame first.
+fn line_in(frames: &str, slug: &str) -> Option<u32> {
+    let start = format!("File \"{slug}.py\", line ");
+    let line = frames.lines().find_map(|frame| frame.trim_start().strip_prefix(&start))?;
+    line.split(' ').next()?.parse().ok()
+}
+
 /// Hands on each whole frame at the front of `buffer`.
 fn frames(buffer: &mut BytesMut, each: impl Fn(Header, Bytes)) -> Result<(), frame::Error> {
     while let Some(bytes) = buffer.first_chunk::<HEADER>() {
@@ -322,7 +370,8 @@ mod tests {
     fn frames_are_taken_whole_and_in_order_however_they_are_cut() {
         let mut bytes = Vec::new();
         for sequence in 1..4 {
-            frame::write(&mut bytes, Operation::Skipped, sequence, &frame::cell::Skipped { late: false }).unwrap();
+            frame::write(&mut bytes, Operation::Skipped, sequence, &frame::cell::Skipped { late: false })
+                .unwrap();
         }
         for cut in 0..bytes.len() {
             let seen = RefCell::new(Vec::new());
@@ -338,6 +387,14 @@ mod tests {
     fn a_header_that_claims_too_much_is_refused_before_its_body_comes() {
         let mut buffer = BytesMut::from(&[0xff; HEADER][..]);
         frames(&mut buffer, |_, _| panic!("no frame is there")).unwrap_err();
+    }
+
+    #[test]
+    fn the_innermost_line_of_the_script_itself_is_found() {
+        let frames = "Current thread 0x00007f (most recent call first):\n  File \"/lib/re.py\", line 9 in match\n  File \"a.py\", line 12 in inner\n  File \"a.py\", line 3 in render\n";
+        assert_eq!(line_in(frames, "a"), Some(12));
+        assert_eq!(line_in(frames, "b"), None);
+        assert_eq!(line_in("File \"a.py\", line x", "a"), None);
     }
 
     #[test]

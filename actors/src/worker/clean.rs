@@ -25,7 +25,8 @@ pub fn read(format: Format, bytes: &[u8]) -> Result<MacroResult<'_>, Failure> {
     if bytes.len() > LARGEST {
         return Err(limits("result", format!("{} bytes, at most {LARGEST} are allowed", bytes.len())));
     }
-    let checked = raw::check_depth(format, bytes, raw::DEEPEST + 1).and_then(|()| raw::read(format, bytes, "result"));
+    let checked =
+        raw::check_depth(format, bytes, raw::DEEPEST + 1).and_then(|()| raw::read(format, bytes, "result"));
     checked.map_err(|problem| Failure::response(problem.path, problem.problem))
 }
 
@@ -67,7 +68,8 @@ pub async fn html(cleaner: &Arc<Cleaner>, text: &str) -> Result<String, Failure>
 }
 
 fn clean(cleaner: &Cleaner, text: &str) -> Result<String, Failure> {
-    let cleaned = html::clean(text, cleaner).map_err(|exceeded| limits("result.html", exceeded.to_string()))?;
+    let cleaned =
+        html::clean(text, cleaner).map_err(|exceeded| limits("result.html", exceeded.to_string()))?;
     Ok(cleaned.into_owned())
 }
 

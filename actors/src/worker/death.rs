@@ -19,6 +19,15 @@ pub struct Exit {
     pub peak: u64,
 }
 
+/// What was seen of a cell at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Scene {
+    /// The line of the script at which it stood.
+    pub line: Option<u32>,
+    /// The most memory it had at once, in bytes.
+    pub peak: Option<u64>,
+}
+
 /// How long a call had waited, and run if it had begun.
 #[must_use]
 pub fn phases(job: &Job, begun: Option<Instant>) -> Phases {
@@ -29,11 +38,15 @@ pub fn phases(job: &Job, begun: Option<Instant>) -> Phases {
 
 /// The failure of a call that ran past its deadline and was killed for it.
 #[must_use]
-pub fn deadline(job: &Job, begun: Option<Instant>) -> Failure {
+pub fn deadline(job: &Job, begun: Option<Instant>, scene: Scene) -> Failure {
     let death = Death {
         phases: phases(job, begun),
+        line: scene.line,
+        peak_bytes: scene.peak,
         signal: Some("SIGKILL".to_owned()),
-        advice: "it ran past its deadline and was killed: look for a loop, or give it more time with timeoutMs".to_owned(),
+        advice:
+            "it ran past its deadline and was killed: look for a loop, or give it more time with timeoutMs"
+                .to_owned(),
         ..Death::default()
     };
     let timeout_ms = millis(job.deadline.timeout);
@@ -42,10 +55,11 @@ pub fn deadline(job: &Job, begun: Option<Instant>) -> Failure {
 
 /// The failure of a call whose cell died under it.
 #[must_use]
-pub fn process_down(job: &Job, begun: Option<Instant>, exit: Option<Exit>) -> Failure {
+pub fn process_down(job: &Job, begun: Option<Instant>, scene: Scene, exit: Option<Exit>) -> Failure {
     let death = Death {
         phases: phases(job, begun),
-        peak_bytes: exit.map(|exit| exit.peak),
+        line: scene.line,
+        peak_bytes: exit.map(|exit| exit.peak).or(scene.peak),
         exit: exit.and_then(|exit| exit.status),
         signal: exit.and_then(|exit| exit.signal).map(signal_name),
         advice: advice(exit).to_owned(),
@@ -69,7 +83,9 @@ fn advice(exit: Option<Exit>) -> &'static str {
             "the interpreter crashed: look for native code, hand-made bytecode or very deep recursion in the script"
         }
         Some(Exit { signal: Some(_), .. }) => "a signal ended it: look for who sent it",
-        Some(Exit { status: Some(_), .. }) => "it ended its own process: a script returns its result, it does not exit",
+        Some(Exit { status: Some(_), .. }) => {
+            "it ended its own process: a script returns its result, it does not exit"
+        }
         _ => "the connection to it broke: look at the node's log",
     }
 }

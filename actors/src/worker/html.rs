@@ -23,8 +23,17 @@ pub const FRAME_HOSTS: [&str; 4] =
 const ELEMENTS: [&str; 3] = ["figure", "figcaption", "iframe"];
 
 /// What a frame may say beside `src`.
-const FRAME_ATTRIBUTES: [&str; 9] =
-    ["src", "title", "width", "height", "allow", "allowfullscreen", "loading", "referrerpolicy", "frameborder"];
+const FRAME_ATTRIBUTES: [&str; 9] = [
+    "src",
+    "title",
+    "width",
+    "height",
+    "allow",
+    "allowfullscreen",
+    "loading",
+    "referrerpolicy",
+    "frameborder",
+];
 
 /// How often HTML is cleaned until a browser reads it as it is written; nearly all of it is after the first time.
 const ROUNDS: usize = 8;

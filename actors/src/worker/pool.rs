@@ -41,6 +41,8 @@ pub struct Bounds {
     pub calls_per_cell: u64,
     /// Memory of a cell, in bytes.
     pub memory: u64,
+    /// Whether cells run that lack a layer of their lock.
+    pub unlocked: bool,
 }
 
 /// What a group of cells runs.
@@ -81,7 +83,18 @@ struct Group {
 /// A cell that has ended while a call ran in it, until its parent says how.
 struct Dying {
     jobs: Vec<(Job, Option<Instant>)>,
+    scene: death::Scene,
     since: Instant,
+}
+
+impl Dying {
+    /// Answers without knowing how the process ended.
+    fn end(self) {
+        for (job, begun) in self.jobs {
+            let failure = death::process_down(&job, begun, self.scene, None);
+            job.end(Err(failure));
+        }
+    }
 }
 
 #[derive(Default)]
@@ -388,10 +401,21 @@ impl Pool {
         cell.kill();
     }
 
+    /// What is seen of a cell that is about to be let go.
+    fn scene(&self, cell: &Rc<Cell>) -> death::Scene {
+        let state = self.state.borrow();
+        let line = match state.groups.get(&cell.key).map(|group| &group.runs) {
+            Some(Runs::Script(script)) => cell.line(&script.record.slug),
+            Some(Runs::Compiler) | None => None,
+        };
+        death::Scene { line, peak: cell.peak() }
+    }
+
     /// Ends every call of a group that has not begun.
     fn fail_queue(&self, key: &Rc<str>, failure: impl Fn() -> Failure) {
         let mut state = self.state.borrow_mut();
-        let jobs = state.groups.get_mut(key).map(|group| std::mem::take(&mut group.queue)).unwrap_or_default();
+        let jobs =
+            state.groups.get_mut(key).map(|group| std::mem::take(&mut group.queue)).unwrap_or_default();
         state.queued -= jobs.len();
         drop(state);
         jobs.into_iter().for_each(|job| job.end(Err(failure())));
@@ -431,7 +455,11 @@ impl Pool {
     pub fn status(&self) -> status::Pool {
         let state = self.state.borrow();
         let small = |figure: usize| u32::try_from(figure).unwrap_or(u32::MAX);
-        let mut cells: Vec<_> = state.groups.values().flat_map(|group| group.cells.iter().map(|cell| describe(cell, group))).collect();
+        let mut cells: Vec<_> = state
+            .groups
+            .values()
+            .flat_map(|group| group.cells.iter().map(|cell| describe(cell, group)))
+            .collect();
         cells.sort_by_key(|cell| cell.pid);
         status::Pool {
             python: state.zygote.as_ref().map(|zygote| zygote.ready.python.clone()),
@@ -459,7 +487,9 @@ enum Step {
 fn describe(cell: &Rc<Cell>, group: &Group) -> status::Cell {
     let state = cell.state();
     let (project, script, version) = match &group.runs {
-        Runs::Script(script) => (script.record.project.clone(), script.record.slug.clone(), script.record.version),
+        Runs::Script(script) => {
+            (script.record.project.clone(), script.record.slug.clone(), script.record.version)
+        }
         Runs::Compiler => (String::new(), "compiler".to_owned(), 0),
     };
     let pid = state.process.as_ref().and_then(|(pid, _)| u32::try_from(*pid).ok()).unwrap_or(0);

@@ -69,7 +69,9 @@ pub async fn find(config: &config::Python) -> Result<Interpreter, Error> {
     };
     let text = String::from_utf8_lossy(&output.stdout);
     let mut lines = text.lines();
-    let (Some(path), Some(version)) = (lines.next(), lines.next()) else { return Err(Error::Answer(program)) };
+    let (Some(path), Some(version)) = (lines.next(), lines.next()) else {
+        return Err(Error::Answer(program));
+    };
     let mut numbers = version.split('.').map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (3, 10) => {}

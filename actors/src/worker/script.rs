@@ -39,7 +39,8 @@ impl Script {
     pub fn new(fetched: script_fetch::Script) -> Self {
         let script_fetch::Script { record, body } = fetched;
         let hash = &record.content_hash;
-        let key = format!("{}/{}/{hash}/{}/{}", record.project, record.id, record.entrypoint, record.kind.as_str());
+        let key =
+            format!("{}/{}/{hash}/{}/{}", record.project, record.id, record.entrypoint, record.kind.as_str());
         Self { record, body, key: key.into(), many: Cell::new(None) }
     }
 }
@@ -83,7 +84,8 @@ impl Scripts {
         kind: Kind,
         names: &[String],
     ) -> Result<HashMap<String, Rc<Script>>, Failure> {
-        let unknown: Vec<String> = names.iter().filter(|name| self.known(origin, name).is_none()).cloned().collect();
+        let unknown: Vec<String> =
+            names.iter().filter(|name| self.known(origin, name).is_none()).cloned().collect();
         let mut found: Names = HashMap::new();
         for part in unknown.chunks(script_fetch::MOST) {
             let fetched = self.fetch(origin, part.to_vec()).await?;
@@ -104,11 +106,13 @@ impl Scripts {
         let before = self.forgotten.get();
         let within = Origin { deadline: origin.deadline.no_later_than(FETCH), ..origin.clone() };
         let question = script_fetch::Request { scripts: names };
-        let answer: script_fetch::Reply = self.bus.ask(script_fetch::ScriptFetch::NAME, &question, &within).await?;
+        let answer: script_fetch::Reply =
+            self.bus.ask(script_fetch::ScriptFetch::NAME, &question, &within).await?;
         if answer.scripts.len() != question.scripts.len() {
             return Err(Failure::response("scripts", "another number of scripts than was asked for"));
         }
-        let scripts: Vec<_> = answer.scripts.into_iter().map(|found| found.map(Script::new).map(Rc::new)).collect();
+        let scripts: Vec<_> =
+            answer.scripts.into_iter().map(|found| found.map(Script::new).map(Rc::new)).collect();
         if self.forgotten.get() == before {
             let mut known = self.known.borrow_mut();
             let names = known.entry(origin.project.as_str().to_owned()).or_default();

@@ -9,11 +9,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use protocol::abi;
-use protocol::frame::control::{FromZygote, LARGEST, Limits, Ready, ToZygote};
 use protocol::frame;
+use protocol::frame::control::{FromZygote, LARGEST, Limits, Ready, ToZygote};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Interest};
 use tokio::net::UnixDatagram;
@@ -142,7 +142,8 @@ impl Zygote {
     /// # Errors
     /// The zygote has gone or does not keep up.
     pub fn fork(&self, cell: u64, limits: Limits, pipe: &OwnedFd, page: &OwnedFd) -> std::io::Result<()> {
-        let body = rmp_serde::to_vec_named(&ToZygote::Fork { cell, limits }).map_err(std::io::Error::other)?;
+        let body =
+            rmp_serde::to_vec_named(&ToZygote::Fork { cell, limits }).map_err(std::io::Error::other)?;
         let descriptors = [pipe.as_fd(), page.as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -177,7 +178,8 @@ impl Zygote {
 /// One message with the descriptor that came along; `None` when the zygote has gone or speaks nonsense.
 async fn receive(control: &UnixDatagram) -> Option<(FromZygote, Option<OwnedFd>)> {
     let mut bytes = vec![0; LARGEST];
-    let (length, descriptor) = control.async_io(Interest::READABLE, || receive_now(control, &mut bytes)).await.ok()?;
+    let (length, descriptor) =
+        control.async_io(Interest::READABLE, || receive_now(control, &mut bytes)).await.ok()?;
     let message = rmp_serde::from_slice(bytes.get(..length)?).ok()?;
     Some((message, descriptor))
 }
@@ -185,7 +187,8 @@ async fn receive(control: &UnixDatagram) -> Option<(FromZygote, Option<OwnedFd>)
 fn receive_now(control: &UnixDatagram, bytes: &mut [u8]) -> std::io::Result<(usize, Option<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let message = recvmsg(control.as_fd(), &mut [IoSliceMut::new(bytes)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let message =
+        recvmsg(control.as_fd(), &mut [IoSliceMut::new(bytes)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
     let descriptor = ancillary.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
         _ => None,

@@ -91,6 +91,19 @@ pub struct Hello {
     pub layers: Vec<String>,
 }
 
+/// The layers of the lock that a cell must have before it is given a script. `landlock` is not among them: kernels
+/// before 5.13 lack it, and `seccomp` refuses to open files as well.
+pub const REQUIRED_LAYERS: [&str; 7] =
+    ["session", "descriptors", "not_dumpable", "dies_with_zygote", "no_new_privileges", "limits", "seccomp"];
+
+impl Hello {
+    /// Required layers that are not in force.
+    #[must_use]
+    pub fn missing_layers(&self) -> Vec<&'static str> {
+        REQUIRED_LAYERS.into_iter().filter(|layer| !self.layers.iter().any(|found| found == layer)).collect()
+    }
+}
+
 /// What the call printed, each stream up to [`crate::abi::LARGEST_OUTPUT`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -5,7 +5,7 @@ use std::io;
 use super::Lock;
 use crate::sys::check;
 
-/// Descriptors at once: the four that are open, and some for what the standard library still reads.
+/// Descriptors at once: the five that are open, and some for what the standard library still reads.
 const DESCRIPTORS: u64 = 16;
 
 pub(super) fn apply(lock: &Lock) -> io::Result<()> {
@@ -13,7 +13,8 @@ pub(super) fn apply(lock: &Lock) -> io::Result<()> {
     for (resource, most) in [
         (libc::RLIMIT_AS, memory),
         (libc::RLIMIT_CORE, 0),
-        (libc::RLIMIT_FSIZE, 0),
+        // The page is a file too, of memory; there is no other.
+        (libc::RLIMIT_FSIZE, protocol::frame::page::SIZE as u64),
         (libc::RLIMIT_NOFILE, DESCRIPTORS),
         (libc::RLIMIT_NPROC, 0),
     ] {

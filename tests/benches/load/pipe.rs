@@ -28,8 +28,15 @@ const MANY: usize = 100_000;
 pub(crate) async fn print(body: &str) {
     let interpreter = python::find(&callboard::config::Python::default()).await.expect("an interpreter");
     let command = zygote::Command { python: interpreter.path, extension: tools::cell() };
-    let bounds =
-        Bounds { places: 2, cores: 2, warm: 8, queue: 1_000, calls_per_cell: u64::MAX, memory: 512 << 20 };
+    let bounds = Bounds {
+        places: 2,
+        cores: 2,
+        warm: 8,
+        queue: 1_000,
+        calls_per_cell: u64::MAX,
+        memory: 512 << 20,
+        unlocked: false,
+    };
     let pool = Pool::new(bounds, command);
     pool.ready().await;
     let runs = Runs::Script(Rc::new(trivial(body)));

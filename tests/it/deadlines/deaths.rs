@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use harness::client::Client;
-use harness::processes::Process;
+use harness::processes::{self, Process};
 use harness::script;
 use harness::stage::Stage;
 use harness::wait;
@@ -25,21 +25,73 @@ pub(super) async fn busy_cell(client: &Client, slug: &str) -> Process {
 #[tokio::test]
 async fn a_cell_that_is_killed_in_a_call_is_reported_at_once() {
     let stage = Stage::with(options()).await;
-    let killed = async {
-        let cell = busy_cell(&stage.client, "cases").await;
-        cell.kill();
-        (cell, Instant::now())
+    let mut killed = None;
+    // A call that stands in the pipe and has not begun moves to another cell; that one is killed, too.
+    let answer = {
+        let mut answer = std::pin::pin!(call(&stage.client, "cases", "while", 30_000));
+        loop {
+            tokio::select! {
+                answer = &mut answer => break answer,
+                cell = busy_cell(&stage.client, "cases") => {
+                    cell.kill();
+                    killed = Some((cell, Instant::now()));
+                }
+            }
+        }
     };
-    let (answer, (cell, then)) = tokio::join!(call(&stage.client, "cases", "while", 30_000), killed);
-    assert_eq!(answer.code(), "PY_PROCESS_DOWN");
+    let (cell, then) = killed.expect("a cell to kill");
+    assert_eq!(answer.code(), "PY_PROCESS_DOWN", "{}", answer.body);
     assert!(then.elapsed() < Duration::from_millis(500), "heard of it after {:?}", then.elapsed());
     let death = &answer.details()["death"];
     assert_eq!(death["signal"], "SIGKILL", "{death}");
     assert!(!death["advice"].as_str().unwrap_or_default().is_empty(), "{death}");
-    assert!(call(&stage.client, "cases", "", 5_000).await.is_ok());
+    assert!(call(&stage.client, "others", "", 5_000).await.is_ok());
     wait::until("the cell to be reaped", Duration::from_secs(5), || {
         Process::find(cell.pid).is_none().then_some(())
     });
+    stage.close();
+}
+
+/// The zygote's process, as the node tells.
+async fn zygote(client: &Client) -> Process {
+    let status = client.call("supervisor.status", &json!({})).await;
+    let pid = status.data()["pool"]["zygote"].as_u64().expect("a zygote");
+    Process::find(u32::try_from(pid).expect("a process id")).expect("the zygote")
+}
+
+#[tokio::test]
+async fn a_cell_that_is_killed_at_any_moment_leaves_no_call_with_a_wrong_answer() {
+    const ROUNDS: u32 = 60;
+    let slugs: Vec<String> = (0..ROUNDS).map(|n| format!("work_{n}")).collect();
+    let options = slugs.iter().fold(options(), |options, slug| {
+        options.script(&format!("{slug}.py"), script::render(slug, super::CASES))
+    });
+    let stage = Stage::with(options).await;
+    let zygote = zygote(&stage.client).await.pid;
+    let mut met = 0;
+    for (n, slug) in (0u32..).zip(&slugs) {
+        let before = processes::children(zygote);
+        // A thread of its own, so that it can be there in any moment of the cell's first ten milliseconds.
+        let killer = tokio::task::spawn_blocking(move || {
+            let cell = wait::until("a new cell", Duration::from_secs(5), || {
+                processes::children(zygote).into_iter().find(|cell| !before.contains(cell))
+            });
+            let moment = Instant::now() + Duration::from_micros(10_000 * u64::from(n) / u64::from(ROUNDS));
+            while Instant::now() < moment {
+                std::hint::spin_loop();
+            }
+            cell.kill();
+        });
+        let answers =
+            futures_util::future::join_all((0..4).map(|_| call(&stage.client, slug, "short", 5_000))).await;
+        killer.await.expect("a killed cell");
+        for answer in answers {
+            assert!(["OK", "PY_PROCESS_DOWN"].contains(&answer.code()), "{slug}: {}", answer.body);
+            met += usize::from(!answer.is_ok());
+        }
+    }
+    println!("{ROUNDS} cells killed, {met} of {} calls met it", ROUNDS * 4);
+    assert!(met > 0, "no cell was killed in a call");
     stage.close();
 }
 
@@ -51,9 +103,7 @@ async fn a_zygote_that_is_killed_takes_its_cells_along_and_comes_back() {
         busy_cell(&stage.client, "cases").await;
         let cells = stage.node.cells();
         assert!(cells.len() >= 2, "{cells:?}");
-        let status = stage.client.call("supervisor.status", &json!({})).await;
-        let pid = status.data()["pool"]["zygote"].as_u64().expect("a zygote");
-        Process::find(u32::try_from(pid).expect("a process id")).expect("the zygote").kill();
+        zygote(&stage.client).await.kill();
         cells
     };
     let (answer, cells) = tokio::join!(call(&stage.client, "cases", "while", 30_000), killed);

@@ -146,14 +146,13 @@ fn actors_do_not_know_each_other() {
 }
 
 /// A crate, and what it must not depend on.
-const APART: [(&str, &[&str]); 4] = [
+const APART: [(&str, &[&str]); 3] = [
     (
         "protocol/Cargo.toml",
         &["callboard", "callboard-cell", "tokio", "actix", "async-nats", "pyo3", "rustix", "libc"],
     ),
     ("actors/Cargo.toml", &["callboard-cell", "pyo3"]),
     ("python/Cargo.toml", &["callboard", "tokio", "actix", "actix-rt", "async-nats"]),
-    ("tests/Cargo.toml", &["callboard", "callboard-cell"]),
 ];
 
 fn crates_that_meet(files: &[Source]) -> Vec<String> {

@@ -30,7 +30,8 @@ pub(super) fn read(file: File<'_>) -> Result<Vec<Item>, Error> {
 
 fn flatten(text: &str, above: &str, table: &DeTable<'_>, items: &mut Vec<Item>) {
     for (key, value) in table {
-        let key = if above.is_empty() { key.get_ref().to_string() } else { format!("{above}.{}", key.get_ref()) };
+        let key =
+            if above.is_empty() { key.get_ref().to_string() } else { format!("{above}.{}", key.get_ref()) };
         match value.get_ref() {
             DeValue::Table(table) => flatten(text, &key, table, items),
             other => {

@@ -103,11 +103,8 @@ mod tests {
             std::fs::write(at(name), "").unwrap();
             std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(mode)).unwrap();
         }
-        let module = at(&format!(
-            "{}callboard_cell{}",
-            std::env::consts::DLL_PREFIX,
-            std::env::consts::DLL_SUFFIX
-        ));
+        let module =
+            at(&format!("{}callboard_cell{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX));
         std::fs::write(&module, "").unwrap();
         let here = Surroundings {
             search_path: Some(folder.path().into()),

@@ -42,7 +42,10 @@ const TIMEOUT: Kind = Kind::Number(1, LONGEST_MS);
 pub(super) const ALL: &[Setting] = &[
     setting("node.name", Kind::Text(is_node_name, "1 to 64 letters, digits, - and _")),
     setting("node.roles", Kind::List(is_role, "worker, scripts")),
-    setting("node.prefix", Kind::Text(is_prefix, "at most 64 letters, digits, - and _ in tokens divided by dots")),
+    setting(
+        "node.prefix",
+        Kind::Text(is_prefix, "at most 64 letters, digits, - and _ in tokens divided by dots"),
+    ),
     setting("node.data", Kind::Path),
     setting("node.longest_timeout_ms", TIMEOUT),
     setting("node.trust_timestamps", Kind::Switch),
@@ -74,7 +77,8 @@ pub(super) fn find(key: &str) -> Option<(String, &'static Kind)> {
     }
     let (section, wanted) = key.split_once('.')?;
     let wanted = subject::of_channel(wanted);
-    let mut names = actions::ALL.iter().map(|spec| spec.name).chain(channels::ALL.iter().map(|spec| spec.name));
+    let mut names =
+        actions::ALL.iter().map(|spec| spec.name).chain(channels::ALL.iter().map(|spec| spec.name));
     let name = names.find(|name| subject::of_channel(name).eq_ignore_ascii_case(&wanted))?;
     section.eq_ignore_ascii_case("timeouts").then(|| (format!("timeouts.{name}"), &TIMEOUT))
 }
@@ -107,7 +111,9 @@ impl Kind {
         let fits = match self {
             Self::Text(fits, _) => value.as_str().is_some_and(fits),
             Self::Path | Self::Program => value.as_str().is_some_and(|text| !text.is_empty()),
-            Self::Number(least, most) => value.as_u64().is_some_and(|number| (*least..=*most).contains(&number)),
+            Self::Number(least, most) => {
+                value.as_u64().is_some_and(|number| (*least..=*most).contains(&number))
+            }
             Self::Switch => value.is_boolean(),
             Self::List(fits, _) => value.as_array().is_some_and(|items| are_distinct(items, *fits)),
         };
@@ -132,7 +138,8 @@ fn are_distinct(items: &[Value], fits: fn(&str) -> bool) -> bool {
 }
 
 fn is_node_name(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 /// `supervisor` is served by every node and cannot be chosen.
@@ -145,8 +152,11 @@ fn is_prefix(text: &str) -> bool {
 }
 
 fn is_url(text: &str) -> bool {
+    let text = text.strip_suffix('/').unwrap_or(text);
     let rest = text.strip_prefix("nats://").or_else(|| text.strip_prefix("tls://"));
-    rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && b != b',' && b != b'/'))
+    rest.is_some_and(|rest| {
+        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && b != b',' && b != b'/')
+    })
 }
 
 fn is_inbox(text: &str) -> bool {

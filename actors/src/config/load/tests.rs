@@ -86,7 +86,11 @@ fn timeouts_are_read_however_toml_writes_their_names() {
         "timeouts.macro.render = 7\ntimeouts.\"script:list\" = 8",
     ] {
         let timeouts = of_file(text).unwrap().config.timeouts;
-        assert_eq!(timeouts, [("macro.render".to_owned(), 7), ("script:list".to_owned(), 8)].into(), "{text}");
+        assert_eq!(
+            timeouts,
+            [("macro.render".to_owned(), 7), ("script:list".to_owned(), 8)].into(),
+            "{text}"
+        );
     }
 }
 
@@ -96,14 +100,29 @@ fn what_the_file_has_wrong_is_refused_with_its_line() {
         ("[worker]\nplace = 4", "unknown setting worker.place (/etc/callboard.toml:2)"),
         ("colour = true", "unknown setting colour (/etc/callboard.toml:1)"),
         ("[timeouts]\n\"macro.rendr\" = 4", "unknown setting timeouts.macro.rendr (/etc/callboard.toml:2)"),
-        ("\n\n[worker]\nplaces = \"4\"", "worker.places: expected a whole number from 1 to 1024 (/etc/callboard.toml:4)"),
-        ("worker.places = 0", "worker.places: expected a whole number from 1 to 1024 (/etc/callboard.toml:1)"),
-        ("worker.places = -1", "worker.places: expected a whole number from 1 to 1024 (/etc/callboard.toml:1)"),
-        ("worker.places = 2.0", "worker.places: expected a whole number from 1 to 1024 (/etc/callboard.toml:1)"),
+        (
+            "\n\n[worker]\nplaces = \"4\"",
+            "worker.places: expected a whole number from 1 to 1024 (/etc/callboard.toml:4)",
+        ),
+        (
+            "worker.places = 0",
+            "worker.places: expected a whole number from 1 to 1024 (/etc/callboard.toml:1)",
+        ),
+        (
+            "worker.places = -1",
+            "worker.places: expected a whole number from 1 to 1024 (/etc/callboard.toml:1)",
+        ),
+        (
+            "worker.places = 2.0",
+            "worker.places: expected a whole number from 1 to 1024 (/etc/callboard.toml:1)",
+        ),
         ("nats = 5", "unknown setting nats (/etc/callboard.toml:1)"),
         ("node.development = 1", "node.development: expected true or false (/etc/callboard.toml:1)"),
         ("node.data = \"\"", "node.data: expected a path (/etc/callboard.toml:1)"),
-        ("timeouts.macro.render = 1\ntimeouts.\"macro.render\" = 2", "timeouts.macro.render: given twice (/etc/callboard.toml:2)"),
+        (
+            "timeouts.macro.render = 1\ntimeouts.\"macro.render\" = 2",
+            "timeouts.macro.render: given twice (/etc/callboard.toml:2)",
+        ),
         (
             "node.roles = [\"worker\", \"worker\"]",
             "node.roles: expected a list, without repeats, of worker, scripts (/etc/callboard.toml:1)",
@@ -138,7 +157,11 @@ fn what_a_variable_has_wrong_is_refused_with_its_name_and_without_its_value() {
             "4",
             "the variable CALLBOARD_WORKER_PLACES has one underscore where CALLBOARD_WORKER__PLACES has two",
         ),
-        ("CALLBOARD_NODE__DEVELOPMENT", "1", "node.development: expected true or false ($CALLBOARD_NODE__DEVELOPMENT)"),
+        (
+            "CALLBOARD_NODE__DEVELOPMENT",
+            "1",
+            "node.development: expected true or false ($CALLBOARD_NODE__DEVELOPMENT)",
+        ),
         (
             "NATS_URL",
             "http://secret@host",
@@ -152,7 +175,9 @@ fn what_a_variable_has_wrong_is_refused_with_its_name_and_without_its_value() {
 
 #[test]
 fn variables_that_others_set_are_left_alone() {
-    for name in ["CALLBOARD_PORT", "CALLBOARD_SERVICE_HOST", "CALLBOARD_CONFIG", "CALLBOARD_NATS_SERVER", "HOME"] {
+    for name in
+        ["CALLBOARD_PORT", "CALLBOARD_SERVICE_HOST", "CALLBOARD_CONFIG", "CALLBOARD_NATS_SERVER", "HOME"]
+    {
         of_environment(&[(name, "/some/thing")]).unwrap();
     }
 }
@@ -170,7 +195,8 @@ fn the_forms_of_texts_are_checked() {
         put(good).unwrap();
         put(bad).unwrap_err();
     }
-    let hosts = |value: Value| merge(None, &[], &[Flag { key: "worker.iframe_hosts", name: "--flag", value }]);
+    let hosts =
+        |value: Value| merge(None, &[], &[Flag { key: "worker.iframe_hosts", name: "--flag", value }]);
     hosts(json!(["player.vimeo.com"])).unwrap();
     hosts(json!(["https://player.vimeo.com"])).unwrap_err();
     hosts(json!("player.vimeo.com")).unwrap_err();
@@ -205,14 +231,18 @@ fn a_relative_path_in_a_file_begins_at_the_file() {
 #[test]
 fn entries_list_every_setting_and_hide_a_password() {
     let loaded =
-        of_environment(&[("NATS_URL", "nats://me:hunter2@host"), ("CALLBOARD_TIMEOUTS__UTILITY__RUN", "9")]).unwrap();
+        of_environment(&[("NATS_URL", "nats://me:hunter2@host"), ("CALLBOARD_TIMEOUTS__UTILITY__RUN", "9")])
+            .unwrap();
     let entries = loaded.entries();
     assert_eq!(entries.len(), settings::ALL.len() + 1);
     let find = |key: &str| entries.iter().find(|entry| entry.key == key).unwrap();
     assert_eq!(find("nats.url").value, Some(json!("nats://***@host")));
     assert_eq!(find("timeouts.utility.run").value, Some(json!(9)));
     assert_eq!(find("worker.places").value, None);
-    assert_eq!(find("worker.warm"), &Entry { key: "worker.warm".to_owned(), value: Some(json!(64)), origin: Origin::Default });
+    assert_eq!(
+        find("worker.warm"),
+        &Entry { key: "worker.warm".to_owned(), value: Some(json!(64)), origin: Origin::Default }
+    );
 }
 
 #[test]

@@ -32,7 +32,10 @@ mod tests {
             let marker = marker(name, name);
             let again = html::clean(&marker, &html::Cleaner::default()).unwrap().replace("&nbsp;", "\u{a0}");
             assert_eq!(again.matches('<').count(), 2, "{marker}");
-            assert_eq!(again.split("macro ").last(), marker.split("macro ").last().map(|end| end.replace("&quot;", "\"")).as_deref());
+            assert_eq!(
+                again.split("macro ").last(),
+                marker.split("macro ").last().map(|end| end.replace("&quot;", "\"")).as_deref()
+            );
         }
     }
 }

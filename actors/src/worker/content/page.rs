@@ -2,26 +2,15 @@
 //! cleaned, and the macros' HTML is put there last, so that neither can reach into the other. Running the macros and
 //! cleaning what they give is the caller's part.
 
+mod places;
 mod render;
 
-use super::Format;
-use super::syntax::{self, Macro, TooMany};
-use crate::worker::html::{self, Cleaner, Name, Token, Tokens, escape, limits};
+use super::syntax::{self, Macro};
+use super::{Error, Format};
+use crate::worker::html::{self, Cleaner, Token, Tokens, escape, limits};
 use limits::{Exceeded, Limit};
-use memchr::memmem::Finder;
+use places::{Part, Word};
 use std::borrow::Cow;
-use std::ops::Range;
-
-/// The page could not be made ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// It holds too many macros, or one too many parameters.
-    #[error(transparent)]
-    TooMany(#[from] TooMany),
-    /// Its HTML is over the limits.
-    #[error(transparent)]
-    Exceeded(#[from] Exceeded),
-}
 
 /// Where a macro came to stand in the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,19 +50,6 @@ pub struct Page {
     sources: Vec<String>,
 }
 
-/// A part of the page, in order.
-#[derive(Debug)]
-enum Part {
-    /// The author's HTML, in bytes of it.
-    Author(Range<usize>),
-    /// A macro between tags.
-    Text(usize),
-    /// A macro in a tag.
-    Attribute(usize),
-    /// A paragraph that holds macros and spaces only.
-    Paragraph(Vec<Part>),
-}
-
 impl Page {
     /// Finds the macros, renders the content and cleans it.
     ///
@@ -82,19 +58,19 @@ impl Page {
     /// [`Error`] when there are too many macros or the author's HTML is over [`limits::PAGE`].
     pub fn new(content: &str, format: Format, cleaner: &Cleaner) -> Result<Self, Error> {
         let found = syntax::scan(content, format)?;
-        let word = format!("macro{}x", uuid::Uuid::new_v4().simple());
-        let filled = fill(content, &found, format, &word);
+        let word = Word::random();
+        let filled = word.fill(content, &found, format);
         let sources: Vec<&str> =
             found.macros.iter().map(|call| content.get(call.span.clone()).unwrap_or_default()).collect();
         let rendered = match format {
             Format::Html => filled,
             Format::Markdown => {
-                let restore = |text: &str| restore(text, &word, &sources);
-                Cow::Owned(render::markdown(&filled, restore, limits::PAGE.bytes)?)
+                let restore = |text: &str| word.restore(text, &sources);
+                Cow::Owned(render::render(&filled, restore, limits::PAGE.bytes)?)
             }
         };
         let html = html::clean_author(&rendered, cleaner)?.into_owned();
-        let parts = cut(&html, &word);
+        let parts = word.cut(&html);
         let shown = sources.iter().map(|source| shown(source, format)).collect();
         let mut macros: Vec<Placed> =
             found.macros.into_iter().map(|call| Placed { call, place: Place::Gone }).collect();
@@ -177,55 +153,6 @@ fn holds_block(html: &str) -> bool {
         .any(|token| matches!(token, Token::Start(tag) if tag.name.closes_paragraph()))
 }
 
-/// The content with a placeholder for each macro. In HTML the backslash that escapes one goes, as markdown's own
-/// rules have it.
-fn fill<'a>(content: &'a str, found: &syntax::Found, format: Format, word: &str) -> Cow<'a, str> {
-    let mut gaps: Vec<(Range<usize>, String)> = Vec::new();
-    let placeholder = |(index, call): (usize, &Macro)| (call.span.clone(), format!("{word}{index}z"));
-    gaps.extend(found.macros.iter().enumerate().map(placeholder));
-    if format == Format::Html {
-        gaps.extend(found.escapes.iter().map(|at| (*at..at.saturating_add(1), String::new())));
-        gaps.sort_by_key(|(range, _)| range.start);
-    }
-    if gaps.is_empty() {
-        return Cow::Borrowed(content);
-    }
-    let mut filled = String::with_capacity(content.len());
-    let mut at = 0;
-    for (range, text) in gaps {
-        filled.push_str(content.get(at..range.start).unwrap_or_default());
-        filled.push_str(&text);
-        at = range.end;
-    }
-    filled.push_str(content.get(at..).unwrap_or_default());
-    Cow::Owned(filled)
-}
-
-/// The placeholders in a text: where each stands and which macro it is for.
-fn placeholders<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = (Range<usize>, usize)> + 'a {
-    let finder = Finder::new(word.as_bytes()).into_owned();
-    let mut from = 0_usize;
-    std::iter::from_fn(move || {
-        let start = from.saturating_add(finder.find(text.as_bytes().get(from..)?)?);
-        let digits = text.get(start.saturating_add(word.len())..)?;
-        let (index, _) = digits.split_once('z')?;
-        from = start.saturating_add(word.len()).saturating_add(index.len()).saturating_add(1);
-        Some((start..from, index.parse().ok()?))
-    })
-}
-
-/// The text with the macros' sources back in their places: it turned out to be code.
-fn restore(text: &str, word: &str, sources: &[&str]) -> Option<String> {
-    let mut restored = String::new();
-    let mut at = 0;
-    for (range, index) in placeholders(text, word) {
-        restored.push_str(text.get(at..range.start).unwrap_or_default());
-        restored.push_str(sources.get(index).copied().unwrap_or_default());
-        at = range.end;
-    }
-    (at > 0).then(|| restored + text.get(at..).unwrap_or_default())
-}
-
 /// A macro's source as text of the page. In HTML the author's character references stay what they are.
 fn shown(source: &str, format: Format) -> String {
     match format {
@@ -234,71 +161,20 @@ fn shown(source: &str, format: Format) -> String {
     }
 }
 
-/// Cuts the cleaned page at its placeholders.
-fn cut(html: &str, word: &str) -> Vec<Part> {
-    if !html.contains(word) {
-        return vec![Part::Author(0..html.len())];
-    }
-    let mut parts = Vec::new();
-    let mut tokens = Tokens::new(html);
-    // Where the paragraph began of which nothing but macros was seen yet.
-    let mut paragraph = None;
-    loop {
-        let start = tokens.position();
-        let Some(token) = tokens.next(false) else { break };
-        let end = tokens.position();
-        match token {
-            Token::Start(tag) if tag.name == Name::P && tag.attributes == 0 => paragraph = Some(parts.len()),
-            Token::Text(text) if paragraph.is_some() && is_lone(text, word) => {}
-            Token::End(tag) if tag.name == Name::P && paragraph.is_some_and(|from| parts.len() > from.saturating_add(1)) => {
-                let mut inner = parts.split_off(paragraph.take().unwrap_or(parts.len()));
-                inner.remove(0);
-                parts.push(Part::Paragraph(inner));
-                continue;
-            }
-            _ => paragraph = None,
-        }
-        let in_text = matches!(token, Token::Text(_));
-        split(html, start..end, word, in_text, &mut parts);
-    }
-    parts
-}
-
-/// Whether a text is placeholders and spaces only.
-fn is_lone(text: &str, word: &str) -> bool {
-    let mut at = 0;
-    let blank = |range: Range<usize>| text.get(range).is_some_and(|between| between.trim().is_empty());
-    let lone = placeholders(text, word).all(|(range, _)| blank(std::mem::replace(&mut at, range.end)..range.start));
-    lone && at > 0 && blank(at..text.len())
-}
-
-fn split(html: &str, range: Range<usize>, word: &str, in_text: bool, parts: &mut Vec<Part>) {
-    let start = range.start;
-    let mut at = start;
-    for (found, index) in placeholders(html.get(range.clone()).unwrap_or_default(), word) {
-        let from = start.saturating_add(found.start);
-        if from > at {
-            parts.push(Part::Author(at..from));
-        }
-        parts.push(if in_text { Part::Text(index) } else { Part::Attribute(index) });
-        at = start.saturating_add(found.end);
-    }
-    if range.end > at {
-        parts.push(Part::Author(at..range.end));
-    }
-}
-
 /// Notes where each macro stands; between tags wins over in a tag.
 fn place(parts: &[Part], macros: &mut [Placed]) {
     for part in parts {
-        match part {
-            Part::Author(_) => {}
-            Part::Paragraph(inner) => place(inner, macros),
-            Part::Text(index) => macros.iter_mut().skip(*index).take(1).for_each(|placed| placed.place = Place::Text),
-            Part::Attribute(index) => {
-                let gone = macros.iter_mut().skip(*index).take(1).filter(|placed| placed.place == Place::Gone);
-                gone.for_each(|placed| placed.place = Place::Misplaced);
+        let (index, place) = match part {
+            Part::Author(_) => continue,
+            Part::Paragraph(inner) => {
+                self::place(inner, macros);
+                continue;
             }
+            Part::Text(index) => (*index, Place::Text),
+            Part::Attribute(index) => (*index, Place::Misplaced),
+        };
+        if let Some(placed) = macros.get_mut(index).filter(|placed| placed.place != Place::Text) {
+            placed.place = place;
         }
     }
 }

@@ -4,7 +4,7 @@
 mod reader;
 mod visible;
 
-use super::Format;
+use super::{Error, Format, markdown};
 use memchr::memmem;
 use reader::Reader;
 use std::ops::Range;
@@ -69,19 +69,21 @@ pub(super) struct Found {
 ///
 /// # Errors
 ///
-/// [`TooMany`] macros in the page or parameters in a macro.
-pub fn find(content: &str, format: Format) -> Result<Vec<Macro>, TooMany> {
+/// [`Error`] when there are [`TooMany`] macros in the page or parameters in a macro, or when markdown is larger or
+/// deeper than a page may be.
+pub fn find(content: &str, format: Format) -> Result<Vec<Macro>, Error> {
     scan(content, format).map(|found| found.macros)
 }
 
-pub(super) fn scan(content: &str, format: Format) -> Result<Found, TooMany> {
+pub(super) fn scan(content: &str, format: Format) -> Result<Found, Error> {
     if memmem::find(content.as_bytes(), b"[[").is_none() {
         return Ok(Found::default());
     }
-    match format {
-        Format::Markdown => collect(content, visible::Markdown::new(content)),
+    let found = match format {
+        Format::Markdown => collect(content, visible::Markdown::new(content, markdown::read(content)?)),
         Format::Html => collect(content, visible::Html::new(content)),
-    }
+    };
+    Ok(found?)
 }
 
 /// Hands out the stretches of content in which macros may begin.

@@ -46,7 +46,7 @@ pub const MACRO: Limits = Limits {
 };
 
 /// For the author's page.
-pub const PAGE: Limits = Limits { bytes: 1024 * 1024, nodes: 128 * 1024, references: 128 * 1024, ..MACRO };
+pub const PAGE: Limits = Limits { bytes: 1024 * 1024, nodes: 128 * 1024, ..MACRO };
 
 /// Which figure was too large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,8 @@ pub enum Limit {
     /// Tags whose attributes decide how the rest is read and are written so that only a parser could tell (none is
     /// let through).
     Unclear,
+    /// Open blocks of markdown times its lines.
+    Steps,
     /// Cleanings after which the HTML would still be read differently from how it is written.
     Rounds,
 }
@@ -89,6 +91,7 @@ impl fmt::Display for Limit {
             Self::Fostered => "misplaced nodes in tables",
             Self::Result => "bytes of result",
             Self::Unclear => "tags that cannot be read ahead",
+            Self::Steps => "blocks times lines",
             Self::Rounds => "rounds of cleaning",
         })
     }
@@ -111,8 +114,6 @@ pub struct Exceeded {
 pub(super) struct Survey {
     /// The parser would read every tag as it stands, so that what it writes is what it read.
     pub(super) regular: bool,
-    /// The most elements open at a time.
-    pub(super) deepest: usize,
     /// Elements that the parser would create.
     pub(super) elements: usize,
 }
@@ -165,7 +166,6 @@ pub(super) fn survey(html: &str, limits: &Limits) -> Result<Survey, Exceeded> {
             }
         };
         survey.regular &= change.is_all(before, (outline.depth(), outline.tally()));
-        survey.deepest = survey.deepest.max(outline.depth());
         bounded(&outline, limits)?;
     }
     survey.regular &= outline.depth() == 0;

@@ -71,13 +71,29 @@ impl Name {
             || self.is_table_part()
             || matches!(
                 self,
-                Address | Applet | Area | Article | Aside | Base | Basefont | Bgsound | Blockquote | Body | Br
+                Address
+                    | Applet
+                    | Area
+                    | Article
+                    | Aside
+                    | Base
+                    | Basefont
+                    | Bgsound
+                    | Blockquote
+                    | Body
+                    | Br
             )
             || matches!(self, Button | Center | Dd | Details | Dir | Div | Dl | Dt | Embed | Fieldset)
             || matches!(self, Figcaption | Figure | Footer | Form | Frameset | Header | Hgroup | Hr | Html)
-            || matches!(self, Iframe | Img | Input | Isindex | Li | Link | Listing | Main | Marquee | Menu | Meta)
+            || matches!(
+                self,
+                Iframe | Img | Input | Isindex | Li | Link | Listing | Main | Marquee | Menu | Meta
+            )
             || matches!(self, Nav | Noembed | Noframes | Noscript | Object | Ol | P | Param | Plaintext | Pre)
-            || matches!(self, Script | Section | Select | Source | Style | Summary | Table | Template | Textarea)
+            || matches!(
+                self,
+                Script | Section | Select | Source | Style | Summary | Table | Template | Textarea
+            )
             || matches!(self, Title | Track | Ul | Wbr | Xmp)
     }
 
@@ -110,8 +126,22 @@ impl Name {
         use Name::*;
         matches!(
             self,
-            Area | Base | Basefont | Bgsound | Br | Col | Embed | Hr | Img | Input | Keygen | Link | Meta | Param
-                | Source | Track | Wbr
+            Area | Base
+                | Basefont
+                | Bgsound
+                | Br
+                | Col
+                | Embed
+                | Hr
+                | Img
+                | Input
+                | Keygen
+                | Link
+                | Meta
+                | Param
+                | Source
+                | Track
+                | Wbr
         )
     }
 
@@ -137,8 +167,14 @@ impl Name {
     pub(crate) fn leaves_foreign(self) -> bool {
         use Name::*;
         self.is_heading()
-            || matches!(self, B | Big | Blockquote | Body | Br | Center | Code | Dd | Div | Dl | Dt | Em | Embed)
-            || matches!(self, Head | Hr | I | Img | Li | Listing | Menu | Meta | Nobr | Ol | P | Pre | Ruby | S)
+            || matches!(
+                self,
+                B | Big | Blockquote | Body | Br | Center | Code | Dd | Div | Dl | Dt | Em | Embed
+            )
+            || matches!(
+                self,
+                Head | Hr | I | Img | Li | Listing | Menu | Meta | Nobr | Ol | P | Pre | Ruby | S
+            )
             || matches!(self, Small | Span | Strong | Strike | Sub | Sup | Table | Tt | U | Ul | Var)
     }
 }

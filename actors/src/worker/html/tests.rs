@@ -20,12 +20,22 @@ fn text_without_markup_passes_as_it_is() {
 
 #[test]
 fn what_scripts_write_stays() {
-    let figure = "<figure class=\"g\"><img src=\"/a.jpg\" alt=\"A\"><figcaption>A &amp; b</figcaption></figure>";
+    let figure =
+        "<figure class=\"g\"><img src=\"/a.jpg\" alt=\"A\"><figcaption>A &amp; b</figcaption></figure>";
     check(figure, figure);
-    check("<div class='x y' data-words='[1]' data-a-b=c>t</div>", "<div class=\"x y\" data-words=\"[1]\" data-a-b=\"c\">t</div>");
+    check(
+        "<div class='x y' data-words='[1]' data-a-b=c>t</div>",
+        "<div class=\"x y\" data-words=\"[1]\" data-a-b=\"c\">t</div>",
+    );
     check("<p>a<p>b", "<p>a</p><p>b</p>");
-    check("<a href=/tag/x/ title=t>x</a>", "<a href=\"/tag/x/\" title=\"t\" rel=\"noopener noreferrer\">x</a>");
-    check("<table><tr><td align=right>1</table>", "<table><tbody><tr><td align=\"right\">1</td></tr></tbody></table>");
+    check(
+        "<a href=/tag/x/ title=t>x</a>",
+        "<a href=\"/tag/x/\" title=\"t\" rel=\"noopener noreferrer\">x</a>",
+    );
+    check(
+        "<table><tr><td align=right>1</table>",
+        "<table><tbody><tr><td align=\"right\">1</td></tr></tbody></table>",
+    );
 }
 
 #[test]
@@ -36,10 +46,12 @@ fn frames_of_the_named_hosts_stay_and_no_others() {
         check(&html, &html);
     }
     check(&frame("HTTPS://WWW.YouTube.com:443/embed/x"), &frame("https://www.youtube.com/embed/x"));
-    check("<iframe src='https://youtube.com/x' title=t loading=lazy referrerpolicy=origin frameborder=0 height=2 \
+    check(
+        "<iframe src='https://youtube.com/x' title=t loading=lazy referrerpolicy=origin frameborder=0 height=2 \
            allow=autoplay onload=x style=y id=z name=n srcdoc='<p>' sandbox>in <b>side</iframe>",
         "<iframe src=\"https://youtube.com/x\" title=\"t\" loading=\"lazy\" referrerpolicy=\"origin\" \
-           frameborder=\"0\" height=\"2\" allow=\"autoplay\"></iframe>");
+           frameborder=\"0\" height=\"2\" allow=\"autoplay\"></iframe>",
+    );
     for src in [
         "http://www.youtube.com/embed/x",
         "//www.youtube.com/embed/x",
@@ -78,8 +90,7 @@ fn frames_of_the_named_hosts_stay_and_no_others() {
 }
 
 #[test]
-fn attacks_come_out_harmless() {
-    const LINK: &str = "<a rel=\"noopener noreferrer\">x</a>";
+fn scripts_and_handlers_go() {
     for (input, expect) in [
         ("<script>alert(1)</script>x", "x"),
         ("<SCRIPT SRC=//evil.example/x.js></SCRIPT>x", "x"),
@@ -99,6 +110,15 @@ fn attacks_come_out_harmless() {
         ("<body onload=alert(1)>x", "x"),
         ("<input autofocus onfocus=alert(1)>x", "x"),
         ("<video><source onerror=alert(1)></video>x", "x"),
+    ] {
+        check(input, expect);
+    }
+}
+
+#[test]
+fn addresses_that_run_go() {
+    const LINK: &str = "<a rel=\"noopener noreferrer\">x</a>";
+    for (input, expect) in [
         ("<a href=javascript:alert(1)>x</a>", LINK),
         ("<a href='JaVaScRiPt:alert(1)'>x</a>", LINK),
         ("<a href=' javascript:alert(1)'>x</a>", LINK),
@@ -111,8 +131,27 @@ fn attacks_come_out_harmless() {
         ("<a href='data:text/html;base64,PHNjcmlwdD4='>x</a>", LINK),
         ("<a href='view-source:javascript:1'>x</a>", LINK),
         ("<a xlink:href='javascript:alert(1)'>x</a>", LINK),
-        ("<a href=x rel=opener target=_top ping=//evil.example>x</a>", "<a href=\"x\" rel=\"noopener noreferrer\">x</a>"),
+        (
+            "<a href=x rel=opener target=_top ping=//evil.example>x</a>",
+            "<a href=\"x\" rel=\"noopener noreferrer\">x</a>",
+        ),
         ("<img src='javascript:alert(1)'>", "<img>"),
+        ("<img src='data:image/svg+xml,<svg onload=alert(1)>'>", "<img>"),
+    ] {
+        check(input, expect);
+    }
+}
+
+#[test]
+fn attributes_and_elements_that_reach_out_go() {
+    for (input, expect) in [] {
+        check(input, expect);
+    }
+}
+
+#[test]
+fn text_that_changes_its_meaning_when_read_again_stays_text() {
+    for (input, expect) in [
         ("<img src='data:image/svg+xml,<svg onload=alert(1)>'>", "<img>"),
         ("<img srcset='//evil.example 1x' src=x>", "<img src=\"x\">"),
         ("<div style='background:url(javascript:alert(1))'>x</div>", "<div>x</div>"),
@@ -126,23 +165,46 @@ fn attacks_come_out_harmless() {
         ("<svg><style><img src=x onerror=alert(1)></style></svg>x", "<img src=\"x\">x"),
         ("<svg><iframe><a title='</iframe><img src=x onerror=alert(1)>'>x", ""),
         ("<svg></p><style><a id='</style><img src=1 onerror=alert(1)>'>", "<p></p><img src=\"1\">'&gt;"),
-        ("<math><mtext><table><mglyph><style><!--</style><img title='--&gt;&lt;img src=1 onerror=alert(1)&gt;'>", ""),
+        (
+            "<math><mtext><table><mglyph><style><!--</style><img title='--&gt;&lt;img src=1 onerror=alert(1)&gt;'>",
+            "",
+        ),
         ("<math><annotation-xml encoding=text/html><style><img src=x onerror=alert(1)></style></math>x", "x"),
         ("<math href=javascript:alert(1)>x</math>", "x"),
         ("<form><math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>", ""),
-        ("<noscript><p title='</noscript><img src=x onerror=alert(1)>'>", "&lt;p title='<img src=\"x\">'&gt;"),
-        ("<noembed><img title='</noembed><img src=x onerror=alert(1)>'>", "&lt;img title='<img src=\"x\">'&gt;"),
+        (
+            "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
+            "&lt;p title='<img src=\"x\">'&gt;",
+        ),
+        (
+            "<noembed><img title='</noembed><img src=x onerror=alert(1)>'>",
+            "&lt;img title='<img src=\"x\">'&gt;",
+        ),
         ("<template><img src=x onerror=alert(1)></template>x", "x"),
         ("<template><script>alert(1)</script><p>a</template>x", "x"),
-        ("<textarea><img title='</textarea><img src=x onerror=alert(1)>'>", "&lt;img title='<img src=\"x\">'&gt;"),
+        (
+            "<textarea><img title='</textarea><img src=x onerror=alert(1)>'>",
+            "&lt;img title='<img src=\"x\">'&gt;",
+        ),
         ("<title><a title='</title><img src=x onerror=alert(1)>'>", "&lt;a title='<img src=\"x\">'&gt;"),
         ("<xmp><p title='</xmp><img src=x onerror=alert(1)>'>", "&lt;p title='<img src=\"x\">'&gt;"),
         ("<select><option><img src=x onerror=alert(1)></select>x", "<img src=\"x\">x"),
+    ] {
+        check(input, expect);
+    }
+}
+
+#[test]
+fn broken_markup_hides_nothing() {
+    for (input, expect) in [
         ("<!--><img src=x onerror=alert(1)>-->", "<img src=\"x\">--&gt;"),
         ("<!--- --!><img src=x onerror=alert(1)>", "<img src=\"x\">"),
         ("<![CDATA[<img src=x onerror=alert(1)>]]>", "]]&gt;"),
         ("<?xml <img src=x onerror=alert(1)>?>", "?&gt;"),
-        ("<p title=\"</p><script>alert(1)</script>\">x</p>", "<p title=\"&lt;/p&gt;&lt;script&gt;alert(1)&lt;/script&gt;\">x</p>"),
+        (
+            "<p title=\"</p><script>alert(1)</script>\">x</p>",
+            "<p title=\"&lt;/p&gt;&lt;script&gt;alert(1)&lt;/script&gt;\">x</p>",
+        ),
         ("<p title='\" onclick=alert(1) x=\"'>x</p>", "<p title=\"&quot; onclick=alert(1) x=&quot;\">x</p>"),
         ("&lt;script&gt;alert(1)&lt;/script&gt;", "&lt;script&gt;alert(1)&lt;/script&gt;"),
         ("<plaintext><script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
@@ -180,10 +242,28 @@ fn html() -> impl Strategy<Value = String> {
     let names = "a b i code p div li ul table tr td tfoot caption pre iframe svg math mi template select option form \
                  object button script style title textarea ruby rt h1 h2 figure dd dt font x-y";
     let names: Vec<&str> = names.split_whitespace().collect();
-    let attributes = ["", " class=x", " href=/a?b&c", " src=https://youtube.com/x", " data-a='<b>'", " title=\"&quot;\""];
+    let attributes =
+        ["", " class=x", " href=/a?b&c", " src=https://youtube.com/x", " data-a='<b>'", " title=\"&quot;\""];
     let tag = (proptest::sample::select(names), proptest::sample::select(attributes.to_vec()), any::<bool>());
-    let tag = tag.prop_map(|(name, attributes, end)| if end { format!("</{name}>") } else { format!("<{name}{attributes}>") });
-    let text = ["x", "\n", " ", "&amp;", "&#13;", "&nbsp;", "\u{feff}", "<!--", "-->", "<", "\"", "&lt;b&gt;", "\r\n", "\0"];
+    let tag = tag.prop_map(
+        |(name, attributes, end)| if end { format!("</{name}>") } else { format!("<{name}{attributes}>") },
+    );
+    let text = [
+        "x",
+        "\n",
+        " ",
+        "&amp;",
+        "&#13;",
+        "&nbsp;",
+        "\u{feff}",
+        "<!--",
+        "-->",
+        "<",
+        "\"",
+        "&lt;b&gt;",
+        "\r\n",
+        "\0",
+    ];
     let piece = prop_oneof![3 => tag, 1 => proptest::sample::select(text.to_vec()).prop_map(str::to_owned)];
     proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }

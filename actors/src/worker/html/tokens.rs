@@ -56,7 +56,9 @@ impl<'a> Tag<'a> {
     /// Whether two names are one to the parser, which reads NUL as U+FFFD.
     pub(crate) fn same_text(a: &str, b: &str) -> bool {
         fn read(text: &str) -> impl Iterator<Item = char> {
-            text.chars().map(|char| if char == '\0' { char::REPLACEMENT_CHARACTER } else { char.to_ascii_lowercase() })
+            text.chars().map(|char| {
+                if char == '\0' { char::REPLACEMENT_CHARACTER } else { char.to_ascii_lowercase() }
+            })
         }
         read(a).eq(read(b))
     }
@@ -234,7 +236,8 @@ impl<'a> Tokens<'a> {
         let attributes = walk.by_ref().count();
         self.at = self.text.len().saturating_sub(walk.rest.len());
         let self_closing = walk.closed?;
-        let inside = rest.get(..rest.len().saturating_sub(walk.rest.len().saturating_add(1))).unwrap_or_default();
+        let inside =
+            rest.get(..rest.len().saturating_sub(walk.rest.len().saturating_add(1))).unwrap_or_default();
         let tag = Tag { name: Name::of(text), text, inside, attributes, self_closing };
         Some(if closing { Token::End(tag) } else { Token::Start(tag) })
     }
@@ -271,7 +274,8 @@ fn comment_end(comment: &str) -> usize {
 fn names(text: &str, name: Name) -> bool {
     let end = text.bytes().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(text.len());
     let (word, rest) = text.split_at_checked(end).unwrap_or_default();
-    Name::of(word) == name && rest.bytes().next().is_some_and(|byte| is_space(byte) || matches!(byte, b'/' | b'>'))
+    Name::of(word) == name
+        && rest.bytes().next().is_some_and(|byte| is_space(byte) || matches!(byte, b'/' | b'>'))
 }
 
 fn raw_end(text: &str, name: Name) -> usize {
@@ -305,3 +309,6 @@ fn script_end(text: &str) -> usize {
     }
     text.len()
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,8 +14,8 @@ use protocol::writer::Writer;
 use protocol::{Failure, Format, Raw};
 
 use crate::call::{Answer, Call};
-use crate::worker::content::page::{Error, Page, Piece, Place};
-use crate::worker::content::{self, marker, syntax};
+use crate::worker::content::page::{Page, Piece, Place};
+use crate::worker::content::{self, Error, marker, syntax};
 use crate::worker::html::limits::Exceeded;
 use crate::worker::script::Script;
 use crate::worker::{State, batch, clean};
@@ -105,7 +105,12 @@ async fn render(
 }
 
 /// The context of one macro: the page's environment and data, and its own parameters.
-fn context(format: Format, env: &Raw<'_>, params: &[(String, syntax::Value)], data: Option<&Raw<'_>>) -> Bytes {
+fn context(
+    format: Format,
+    env: &Raw<'_>,
+    params: &[(String, syntax::Value)],
+    data: Option<&Raw<'_>>,
+) -> Bytes {
     let mut writer = Writer::new(format, 256 + data.map_or(0, |data| data.bytes().len()));
     writer.object(2 + u32::from(data.is_some()));
     writer.key("env");
@@ -171,13 +176,20 @@ async fn settle(
     row.status = if matches!(failure, Failure::Timeout(_)) { Status::Timeout } else { Status::Error };
     row.warnings.push(explain(&failure));
     let piece = match on_error {
-        OnError::Marker => marker::marker(&row.name, if row.status == Status::Timeout { "timeout" } else { "error" }),
+        OnError::Marker => {
+            marker::marker(&row.name, if row.status == Status::Timeout { "timeout" } else { "error" })
+        }
         OnError::Empty | OnError::Fail => marker::EMPTY.to_owned(),
     };
     Ok((Piece::Html(piece), row))
 }
 
-async fn clean_html(worker: &State, format: Format, bytes: &Bytes, warnings: &mut Vec<String>) -> Result<String, Failure> {
+async fn clean_html(
+    worker: &State,
+    format: Format,
+    bytes: &Bytes,
+    warnings: &mut Vec<String>,
+) -> Result<String, Failure> {
     let result = clean::read(format, bytes)?;
     let html = clean::html(&worker.cleaner, &result.html).await?;
     warnings.extend(result.warnings.unwrap_or_default());

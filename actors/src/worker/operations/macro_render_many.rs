@@ -43,7 +43,12 @@ fn write(call: &Call, results: Vec<Result<Vec<u8>, Failure>>) -> Answer {
     if size > 2 * LARGEST {
         let problem = format!("{size} bytes together: ask for fewer contexts at once");
         let reason = Some("too_large".to_owned());
-        return Err(Failure::InvalidResponse(InvalidResponse { path: "results".into(), problem, reason, output: None }));
+        return Err(Failure::InvalidResponse(InvalidResponse {
+            path: "results".into(),
+            problem,
+            reason,
+            output: None,
+        }));
     }
     let mut writer = Writer::new(call.format, size);
     writer.object(1);

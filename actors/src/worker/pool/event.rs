@@ -4,12 +4,12 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::watch::Receiver;
 use protocol::Failure;
 use protocol::failure::{ActionFailed, InvalidResponse};
 use protocol::frame::cell::{Compiled, Complaint, Hello, Loaded, Raised, Reason, Return, Skipped};
 use protocol::frame::{self, Header, Operation};
 use protocol::{Problem, abi};
+use tokio::sync::watch::Receiver;
 
 use super::{Dying, Exit, Pool, Runs, cell, count, death};
 use crate::worker::cell::{Cell, Flight, Phase, Said};
@@ -81,7 +81,8 @@ impl Pool {
             zygote::Event::Forked { cell, pid, pidfd } => {
                 let mut state = self.state.borrow_mut();
                 if state.doomed.remove(&cell) {
-                    let _gone_already = rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
+                    let _gone_already =
+                        rustix::process::pidfd_send_signal(&pidfd, rustix::process::Signal::KILL);
                 } else if let Some(cell) = state.cells.get(&cell) {
                     cell.state_mut().process = Some((pid, pidfd));
                 }
@@ -107,8 +108,9 @@ impl Pool {
             cell.state_mut().exit = Some(exit);
         }
         drop(state);
-        for (job, begun) in dying.map(|dying| dying.jobs).unwrap_or_default() {
-            let failure = death::process_down(&job, begun, Some(exit));
+        let Some(Dying { jobs, scene, .. }) = dying else { return };
+        for (job, begun) in jobs {
+            let failure = death::process_down(&job, begun, scene, Some(exit));
             job.end(Err(failure));
         }
     }
@@ -126,17 +128,14 @@ impl Pool {
             let (begun, waiting) = self.part_flights(&cell);
             self.let_go(&cell);
             for (job, at) in begun {
-                let failure = death::process_down(&job, at, None);
+                let failure = death::process_down(&job, at, death::Scene::default(), None);
                 job.end(Err(failure));
             }
             self.take_back(&cell.key, waiting);
         }
         // Nobody will say any more how they ended.
         let dying: Vec<_> = self.state.borrow_mut().dying.drain().collect();
-        for (job, begun) in dying.into_iter().flat_map(|(_, dying)| dying.jobs) {
-            let failure = death::process_down(&job, begun, None);
-            job.end(Err(failure));
-        }
+        dying.into_iter().for_each(|(_, dying)| dying.end());
     }
 
     /// What a cell's driver tells.
@@ -179,6 +178,16 @@ impl Pool {
         if hello.protocol != frame::VERSION || hello.abi != abi::VERSION {
             return Err("another version".to_owned());
         }
+        let missing = hello.missing_layers();
+        if !missing.is_empty() && !self.bounds.unlocked {
+            tracing::error!(
+                ?missing,
+                "a cell is not wholly locked and is not used: this kernel refuses a layer"
+            );
+            self.let_go(cell);
+            self.fail_queue(&cell.key, || death::no_process("not_locked"));
+            return Ok(());
+        }
         let mut state = self.state.borrow_mut();
         state.layers.clone_from(&hello.layers);
         let compiler = matches!(state.groups.get(&cell.key).map(|group| &group.runs), Some(Runs::Compiler));
@@ -193,7 +202,8 @@ impl Pool {
     }
 
     fn hear_loaded(&self, cell: &Rc<Cell>, Loaded { many }: Loaded) {
-        if let Some(Runs::Script(script)) = self.state.borrow().groups.get(&cell.key).map(|group| &group.runs) {
+        if let Some(Runs::Script(script)) = self.state.borrow().groups.get(&cell.key).map(|group| &group.runs)
+        {
             script.many.set(Some(many));
         }
         cell.enter(Phase::Ready);
@@ -276,24 +286,29 @@ impl Pool {
     pub(super) fn lose(&self, cell: &Rc<Cell>) {
         let was = cell.state().phase;
         let exit = cell.state().exit;
+        let scene = self.scene(cell);
         let (mut begun, waiting) = self.part_flights(cell);
         self.let_go(cell);
         if was != Phase::Ready {
             // It died of its script's own top level: calls that wait for it would only kill the next one.
             let mut state = self.state.borrow_mut();
-            let jobs = state.groups.get_mut(&cell.key).map(|group| std::mem::take(&mut group.queue)).unwrap_or_default();
+            let jobs = state
+                .groups
+                .get_mut(&cell.key)
+                .map(|group| std::mem::take(&mut group.queue))
+                .unwrap_or_default();
             state.queued -= jobs.len();
             begun.extend(jobs.into_iter().map(|job| (job, None)));
         }
         match exit {
             None => {
-                let dying = Dying { jobs: begun, since: Instant::now() };
+                let dying = Dying { jobs: begun, scene, since: Instant::now() };
                 self.state.borrow_mut().dying.insert(cell.id, dying);
                 self.active.notify_one();
             }
             Some(exit) => {
                 for (job, begun) in begun {
-                    let failure = death::process_down(&job, begun, Some(exit));
+                    let failure = death::process_down(&job, begun, scene, Some(exit));
                     job.end(Err(failure));
                 }
             }
@@ -339,7 +354,11 @@ fn answer(operation: Operation, body: &Bytes) -> Result<(Heard, Option<Duration>
             let returned: Return<'_> = frame::borrow(body).map_err(|error| error.to_string())?;
             let took = Duration::from_micros(returned.run);
             run = Some(took);
-            Ok(Done::Returned(Returned { value: body.slice_ref(returned.value), output: returned.output, run: took }))
+            Ok(Done::Returned(Returned {
+                value: body.slice_ref(returned.value),
+                output: returned.output,
+                run: took,
+            }))
         }
         Operation::Compiled => Ok(Done::Compiled(read::<Compiled>(body)?)),
         Operation::Raised => Err(raised_failure(read(body)?)),

@@ -35,9 +35,7 @@ pub(super) async fn watch(pool: Weak<Pool>, mut closing: Receiver<bool>) {
         }
         // Not held while waiting, so that the pool can be dropped.
         drop(here);
-        let next = async {
-            if busy { tokio::time::sleep(LOOK).await } else { active.notified().await }
-        };
+        let next = async { if busy { tokio::time::sleep(LOOK).await } else { active.notified().await } };
         tokio::select! {
             () = next => {}
             _ = closing.changed() => return,
@@ -50,7 +48,12 @@ impl Pool {
         let now = Instant::now();
         let cells: Vec<_> = {
             let state = self.state.borrow();
-            state.cells.values().filter(|cell| cell.state().holds_place || cell.state().exit.is_some()).cloned().collect()
+            state
+                .cells
+                .values()
+                .filter(|cell| cell.state().holds_place || cell.state().exit.is_some())
+                .cloned()
+                .collect()
         };
         for cell in cells {
             self.look_at(&cell, now);
@@ -84,7 +87,11 @@ impl Pool {
             let ran = front.begun.map_or(Duration::ZERO, |begun| now.duration_since(begun));
             (late, ran, state.flights.len() > 1 && !state.withdrawn)
         };
-        if late {
+        if late && !cell.state().asked {
+            // It has until the next look to write down where it stands; then it is killed.
+            cell.state_mut().asked = true;
+            cell.ask_where();
+        } else if late {
             self.kill_late(cell, now);
         } else if behind && ran > PATIENCE {
             self.withdraw(cell);
@@ -95,11 +102,12 @@ impl Pool {
     fn kill_late(&self, cell: &Rc<Cell>, now: Instant) {
         count(&self.counts.killed);
         let front_began = cell.state().flights.front().and_then(|flight| flight.begun);
+        let scene = self.scene(cell);
         let (begun, mut waiting) = self.part_flights(cell);
         self.let_go(cell);
         let nothing_began = begun.is_empty();
         for (job, at) in begun {
-            let failure = death::deadline(&job, at.or(front_began));
+            let failure = death::deadline(&job, at.or(front_began), scene);
             job.end(Err(failure));
         }
         if nothing_began {
@@ -161,7 +169,7 @@ impl Pool {
         drop(state);
         for (job, loading) in late {
             if loading {
-                let failure = death::deadline(&job, None);
+                let failure = death::deadline(&job, None, death::Scene::default());
                 job.end(Err(failure));
             } else {
                 end_queued(job);
@@ -180,10 +188,7 @@ impl Pool {
             .collect();
         let dying: Vec<_> = ids.iter().filter_map(|id| state.dying.remove(id)).collect();
         drop(state);
-        for (job, begun) in dying.into_iter().flat_map(|dying| dying.jobs) {
-            let failure = death::process_down(&job, begun, None);
-            job.end(Err(failure));
-        }
+        dying.into_iter().for_each(super::Dying::end);
     }
 }
 

@@ -1,19 +1,19 @@
 //! Markdown to HTML, no further than the page may be long. Cleaning comes after it.
 
-use super::super::markdown as parser;
+use super::super::markdown;
 use crate::worker::html::limits::{Exceeded, Limit};
 use pulldown_cmark::{CowStr, Event, Tag, TagEnd, html};
 use std::fmt;
 
 /// Renders markdown into at most `most` bytes. `restore` gives the text of code in which placeholders stand.
-pub(super) fn markdown(
+pub(super) fn render(
     content: &str,
     restore: impl Fn(&str) -> Option<String>,
     most: usize,
 ) -> Result<String, Exceeded> {
     let mut in_code = false;
     let text = |text: CowStr<'_>| restore(&text).map_or(text.into_static(), CowStr::from);
-    let events = parser(content).map(|event| {
+    let events = markdown::read(content)?.map(|event| {
         match event {
             Event::Start(Tag::CodeBlock(_)) => in_code = true,
             Event::End(TagEnd::CodeBlock) => in_code = false,
@@ -28,8 +28,11 @@ pub(super) fn markdown(
         }
     });
     let mut out = Bounded { html: String::with_capacity(content.len()), most };
-    html::write_html_fmt(&mut out, events)
-        .map_err(|fmt::Error| Exceeded { limit: Limit::Bytes, found: most.saturating_add(1), allowed: most })?;
+    html::write_html_fmt(&mut out, events).map_err(|fmt::Error| Exceeded {
+        limit: Limit::Bytes,
+        found: most.saturating_add(1),
+        allowed: most,
+    })?;
     Ok(align(out.html))
 }
 
@@ -61,28 +64,28 @@ impl fmt::Write for Bounded {
 
 #[cfg(test)]
 mod tests {
-    use super::markdown;
+    use super::render;
 
-    fn render(content: &str) -> String {
-        markdown(content, |_| None, 10_000).unwrap()
+    fn html(content: &str) -> String {
+        render(content, |_| None, 10_000).unwrap()
     }
 
     #[test]
     fn tables_keep_their_alignment_and_tasks_their_state() {
-        let table = render("|a|b|\n|:-:|--:|\n|1|2|\n");
+        let table = html("|a|b|\n|:-:|--:|\n|1|2|\n");
         assert!(table.contains("<th align=\"center\">a</th><th align=\"right\">b</th>"), "{table}");
-        assert_eq!(render("- [x] a\n- [ ] b"), "<ul>\n<li>☑ a</li>\n<li>☐ b</li>\n</ul>\n");
+        assert_eq!(html("- [x] a\n- [ ] b"), "<ul>\n<li>☑ a</li>\n<li>☐ b</li>\n</ul>\n");
     }
 
     #[test]
     fn quotes_stay_as_they_are_typed_and_headings_have_no_attributes() {
-        assert_eq!(render("\"a\" -- 'b'... {#x}"), "<p>\"a\" -- 'b'... {#x}</p>\n");
-        assert_eq!(render("# a {#x .y}"), "<h1>a {#x .y}</h1>\n");
+        assert_eq!(html("\"a\" -- 'b'... {#x}"), "<p>\"a\" -- 'b'... {#x}</p>\n");
+        assert_eq!(html("# a {#x .y}"), "<h1>a {#x .y}</h1>\n");
     }
 
     #[test]
     fn rendering_stops_where_the_page_is_full() {
-        let error = markdown(&">".repeat(1000), |_| None, 1000).unwrap_err();
+        let error = render(&">".repeat(1000), |_| None, 1000).unwrap_err();
         assert_eq!((error.found, error.allowed), (1001, 1000));
     }
 }

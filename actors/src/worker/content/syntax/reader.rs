@@ -76,8 +76,8 @@ impl<'a> Reader<'a> {
         let value = match self.rest().chars().next()? {
             quote @ ('"' | '\'') => Value::Text(self.quoted(quote)?),
             _ => {
-                let bare =
-                    self.word(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'[' | b']'));
+                let bare = self
+                    .word(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'\'' | b'[' | b']'));
                 typed(bare)?
             }
         };
@@ -121,7 +121,11 @@ fn ends_line(char: char, after: Option<&str>) -> bool {
 }
 
 fn has_blank_line(spaces: &str) -> bool {
-    spaces.char_indices().filter(|(at, char)| ends_line(*char, spaces.get(at.saturating_add(1)..))).nth(1).is_some()
+    spaces
+        .char_indices()
+        .filter(|(at, char)| ends_line(*char, spaces.get(at.saturating_add(1)..)))
+        .nth(1)
+        .is_some()
 }
 
 /// The value of a word without quotes; `None` for an empty one.
@@ -132,11 +136,15 @@ fn typed(bare: &str) -> Option<Value> {
         ("", _) => return None,
         ("true", _) => Value::Bool(true),
         ("false", _) => Value::Bool(false),
-        (_, None) if all_digits(digits) && (digits == "0" || !digits.starts_with('0')) => Value::Int(bare.to_owned()),
-        (_, Some((whole, fraction))) if all_digits(whole) && all_digits(fraction) => match bare.parse::<f64>() {
-            Ok(number) if number.is_finite() => Value::Float(number),
-            _ => Value::Text(bare.to_owned()),
-        },
+        (_, None) if all_digits(digits) && (digits == "0" || !digits.starts_with('0')) => {
+            Value::Int(bare.to_owned())
+        }
+        (_, Some((whole, fraction))) if all_digits(whole) && all_digits(fraction) => {
+            match bare.parse::<f64>() {
+                Ok(number) if number.is_finite() => Value::Float(number),
+                _ => Value::Text(bare.to_owned()),
+            }
+        }
         _ => Value::Text(bare.to_owned()),
     };
     Some(value)

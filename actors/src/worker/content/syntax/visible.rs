@@ -1,10 +1,9 @@
 //! Where in content a macro may begin: not in code, not in tags, comments, scripts and styles. For markdown the
 //! renderer's own parser says what is code.
 
-use super::super::markdown;
 use super::Stretches;
 use crate::worker::html::{Content, Name, Tag, Token, Tokens};
-use pulldown_cmark::{Event, Tag as Block, TagEnd};
+use pulldown_cmark::{Event, Parser, Tag as Block, TagEnd};
 use std::ops::Range;
 
 /// The elements that hide macros, as far as they are open.
@@ -90,10 +89,10 @@ pub(super) struct Markdown {
 }
 
 impl Markdown {
-    pub(super) fn new(content: &str) -> Self {
+    pub(super) fn new(content: &str, parser: Parser<'_>) -> Self {
         let mut shown = Shown::default();
         let mut in_block = false;
-        for (event, range) in markdown(content).into_offset_iter() {
+        for (event, range) in parser.into_offset_iter() {
             match event {
                 Event::Code(_) | Event::Start(Block::CodeBlock(_)) => shown.hide(range),
                 Event::Start(Block::HtmlBlock) => {

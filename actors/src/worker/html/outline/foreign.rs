@@ -7,7 +7,8 @@ use super::{Next, Open, Outline, Space};
 impl Open<'_> {
     /// An element of MathML that holds text.
     pub(super) fn is_math_text(&self) -> bool {
-        self.space == Space::Math && matches!(self.name, Name::Mi | Name::Mo | Name::Mn | Name::Ms | Name::Mtext)
+        self.space == Space::Math
+            && matches!(self.name, Name::Mi | Name::Mo | Name::Mn | Name::Ms | Name::Mtext)
     }
 
     /// An element of SVG that holds HTML.
@@ -30,7 +31,9 @@ impl<'a> Outline<'a> {
 
     /// Whether text is for the rules of foreign content.
     pub(super) fn is_foreign_text(&self) -> bool {
-        self.top(|top| top.space != Space::Html && !top.is_svg_html() && !top.is_math_text() && !top.holds_html)
+        self.top(|top| {
+            top.space != Space::Html && !top.is_svg_html() && !top.is_math_text() && !top.holds_html
+        })
     }
 
     /// Opens the outermost element of foreign content.
@@ -62,7 +65,8 @@ impl<'a> Outline<'a> {
         let inner = self.open.len().saturating_sub(1);
         let html = |at: usize, open: &Open<'a>| at != inner && open.space == Space::Html;
         let same = |open: &Open<'a>| open.name == tag.name && Tag::same_text(open.text, tag.text);
-        let found = self.open.iter().enumerate().skip(1).rev().find(|(at, open)| html(*at, open) || same(open));
+        let found =
+            self.open.iter().enumerate().skip(1).rev().find(|(at, open)| html(*at, open) || same(open));
         match found.map(|(at, open)| (at, html(at, open))) {
             Some((_, true)) => self.end_in(self.mode, tag),
             Some((at, false)) => {

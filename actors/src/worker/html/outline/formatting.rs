@@ -105,7 +105,8 @@ impl<'a> Outline<'a> {
             return self.pop();
         }
         for _ in 0..8 {
-            let Some((listed, id, found)) = self.reachable().find(|(_, _, found)| found.name == tag.name) else {
+            let Some((listed, id, found)) = self.reachable().find(|(_, _, found)| found.name == tag.name)
+            else {
                 return self.close_generic(tag);
             };
             let Some(at) = self.open.iter().rposition(|open| open.id == id) else {
@@ -164,7 +165,11 @@ impl<'a> Outline<'a> {
     fn copy(&mut self, listed: usize) -> usize {
         let Some(Entry::Element { tag, .. }) = self.formatting.get(listed).copied() else { return 0 };
         let fresh = self.create(&tag);
-        self.formatting.iter_mut().skip(listed).take(1).for_each(|entry| *entry = Entry::Element { id: fresh, tag });
+        self.formatting
+            .iter_mut()
+            .skip(listed)
+            .take(1)
+            .for_each(|entry| *entry = Entry::Element { id: fresh, tag });
         fresh
     }
 }
@@ -179,7 +184,8 @@ fn same_tag(a: &Tag<'_>, b: &Tag<'_>) -> Option<bool> {
         return Some(true);
     }
     let plain = |tag: &Tag<'_>| {
-        tag.attributes <= COMPARED_ATTRIBUTES && !tag.inside.bytes().any(|byte| matches!(byte, b'&' | b'\0' | b'\r'))
+        tag.attributes <= COMPARED_ATTRIBUTES
+            && !tag.inside.bytes().any(|byte| matches!(byte, b'&' | b'\0' | b'\r'))
     };
     if !plain(a) || !plain(b) {
         return None;

@@ -1,58 +1,11 @@
 //! The rules inside tables: the parts that close each other, and the foster parenting of all that may not stand
-//! between them. Text comes here too, because only a table asks whether it is blank.
+//! between them. Text in tables stands in `text`.
 
 use super::super::names::Name;
-use super::super::tokens::{Tag, is_space};
-use super::{Mode, Next, Open, Outline, Scope};
-
-/// What a run of text holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ink {
-    Nothing,
-    Blank,
-    Marks,
-}
+use super::super::tokens::Tag;
+use super::{Mode, Next, Outline, Scope};
 
 impl<'a> Outline<'a> {
-    /// Text, as it is written.
-    pub(crate) fn text(&mut self, text: &str) {
-        let skip_line_feed = std::mem::take(&mut self.skip_line_feed);
-        if self.mode == Mode::Text {
-            return;
-        }
-        let ink = ink(text, skip_line_feed);
-        if self.is_foreign_text() {
-            return;
-        }
-        if self.mode == Mode::ColumnGroup && (ink == Ink::Marks || text.contains('\0')) {
-            // Also a NUL, though the table then drops it.
-            if let Next::Again(mode) = self.leave_column_group() {
-                self.mode = mode;
-            }
-        }
-        match self.mode {
-            _ if ink == Ink::Nothing => {}
-            Mode::ColumnGroup | Mode::Text => {}
-            Mode::Table | Mode::TableBody | Mode::Row => self.table_text(text, ink),
-            Mode::Body | Mode::Caption | Mode::Cell | Mode::Template => self.reconstruct(),
-        }
-    }
-
-    fn table_text(&mut self, text: &str, ink: Ink) {
-        if ink == Ink::Blank && self.top(Open::is_table_outer) {
-            return;
-        }
-        self.foster(|outline| {
-            outline.reconstruct();
-            Next::Done
-        });
-        if self.top(Open::is_table_outer) {
-            // The parser puts it in front of the table piece by piece.
-            let pieces = text.bytes().filter(|byte| matches!(byte, b'&' | b'\n' | b'\r' | b'\0')).count();
-            self.tally.fostered = self.tally.fostered.saturating_add(pieces).saturating_add(1);
-        }
-    }
-
     pub(super) fn table_start(&mut self, tag: &Tag<'a>) -> Next {
         use Name::*;
         match tag.name {
@@ -185,7 +138,7 @@ impl<'a> Outline<'a> {
         }
     }
 
-    fn leave_column_group(&mut self) -> Next {
+    pub(super) fn leave_column_group(&mut self) -> Next {
         if !self.top_is(Name::Colgroup) {
             return Next::Done;
         }
@@ -283,7 +236,11 @@ impl<'a> Outline<'a> {
         use Name::*;
         match tag.name {
             Caption | Col | Colgroup | Tbody | Td | Tfoot | Th | Thead | Tr => {
-                if self.in_scope(Scope::Table, |open| open.html(is_cell)) { self.close_cell() } else { Next::Done }
+                if self.in_scope(Scope::Table, |open| open.html(is_cell)) {
+                    self.close_cell()
+                } else {
+                    Next::Done
+                }
             }
             _ => self.body_start(tag),
         }
@@ -303,7 +260,11 @@ impl<'a> Outline<'a> {
             }
             Body | Caption | Col | Colgroup | Html => Next::Done,
             Table | Tbody | Tfoot | Thead | Tr => {
-                if self.has(Scope::Table, tag.name) { self.close_cell() } else { Next::Done }
+                if self.has(Scope::Table, tag.name) {
+                    self.close_cell()
+                } else {
+                    Next::Done
+                }
             }
             _ => self.body_end(tag),
         }
@@ -327,59 +288,4 @@ fn is_body_context(name: Name) -> bool {
 
 fn is_row_context(name: Name) -> bool {
     matches!(name, Name::Tr | Name::Template | Name::Html)
-}
-
-fn ink(text: &str, skip_line_feed: bool) -> Ink {
-    let skipped = if skip_line_feed { line_feed(text) } else { 0 };
-    let mut rest = text.get(skipped..).unwrap_or_default();
-    let mut ink = Ink::Nothing;
-    while let Some(byte) = rest.bytes().next() {
-        let blank = match byte {
-            b'\0' => {
-                rest = rest.get(1..).unwrap_or_default();
-                continue;
-            }
-            b'&' => blank_reference(rest),
-            _ => is_space(byte).then_some(1),
-        };
-        let Some(length) = blank else { return Ink::Marks };
-        ink = Ink::Blank;
-        rest = rest.get(length..).unwrap_or_default();
-    }
-    ink
-}
-
-/// The length of the line feed that `text` begins with, however it is written.
-fn line_feed(text: &str) -> usize {
-    if text.starts_with("\r\n") {
-        return 2;
-    }
-    match text.bytes().next() {
-        Some(b'\n' | b'\r') => 1,
-        Some(b'&') => reference(text).filter(|(code, _, closed)| *code == 10 && *closed).map_or(0, |found| found.1),
-        _ => 0,
-    }
-}
-
-fn blank_reference(text: &str) -> Option<usize> {
-    reference(text).filter(|(code, ..)| u8::try_from(*code).is_ok_and(is_space)).map(|found| found.1)
-}
-
-/// The character reference that `text` begins with, if it may stand for a space: code point, length, whether a
-/// semicolon closes it.
-fn reference(text: &str) -> Option<(u32, usize, bool)> {
-    for (name, code) in [("&Tab;", 9), ("&NewLine;", 10)] {
-        if text.starts_with(name) {
-            return Some((code, name.len(), true));
-        }
-    }
-    let digits = text.strip_prefix("&#")?;
-    let hex = digits.strip_prefix(['x', 'X']);
-    let (digits, radix, start) = hex.map_or((digits, 10, 2), |digits| (digits, 16, 3));
-    let length = digits.bytes().position(|byte| !char::from(byte).is_digit(radix)).unwrap_or(digits.len());
-    let (digits, after) = digits.split_at_checked(length)?;
-    let significant = digits.trim_start_matches('0');
-    let code = u32::from_str_radix(if significant.is_empty() && length > 0 { "0" } else { significant }, radix);
-    let closed = after.starts_with(';');
-    Some((code.ok()?, length.saturating_add(start).saturating_add(usize::from(closed)), closed))
 }

@@ -1,0 +1,66 @@
+//! A look at what a worker would have here: starts a zygote, has it fork and lock a throw-away cell, and ends both.
+
+use std::time::Duration;
+
+use protocol::Failure;
+
+use super::job::Work;
+use super::pool::{Pool, Runs};
+use super::{bounds, python};
+use crate::call::Deadline;
+use crate::config::Config;
+
+/// Longest wait for the zygote, and then for the cell.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// The interpreter's version.
+    pub python: String,
+    /// The layers of the lock that are in force in a cell.
+    pub layers: Vec<String>,
+}
+
+/// Why there was nothing to find.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The interpreter or the extension module is missing.
+    #[error(transparent)]
+    Python(#[from] python::Error),
+    /// The zygote did not become ready.
+    #[error("the zygote did not become ready; the log lines say why")]
+    Zygote,
+    /// No cell could be had.
+    #[error("no cell can be used: {0}")]
+    Cell(String),
+}
+
+/// Looks.
+///
+/// # Errors
+/// What is missing.
+pub async fn probe(config: &Config) -> Result<Probe, Error> {
+    let command = python::command(&config.python).await?;
+    let pool = Pool::new(bounds(&config.worker), command);
+    let found = try_cell(&pool).await;
+    pool.stop().await;
+    found
+}
+
+async fn try_cell(pool: &Pool) -> Result<Probe, Error> {
+    tokio::time::timeout(PATIENCE, pool.ready()).await.map_err(|_| Error::Zygote)?;
+    check(pool).await?;
+    let status = pool.status();
+    Ok(Probe { python: status.python.unwrap_or_default(), layers: status.layers })
+}
+
+/// Has a cell forked, locked and asked something.
+///
+/// # Errors
+/// No cell could be had.
+pub async fn check(pool: &Pool) -> Result<(), Error> {
+    let work = Work::Compile { body: String::new() };
+    let why = |failure: Failure| Error::Cell(failure.reason().unwrap_or(failure.code().as_str()).to_owned());
+    pool.run(Runs::Compiler, work, Deadline::within(PATIENCE)).await.map(|_| ()).map_err(why)
+}

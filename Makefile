@@ -21,9 +21,10 @@ TOOLS := $(CARGO_TARGET_DIR)/tools
 DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)
 NATS_CLI := $(TOOLS)/nats
 
-# What the suites are told: the programs under test and the tools beside them. Decided when a test starts, not before.
-TOLD = CALLBOARD_BIN="$(DEBUG)/callboard" CALLBOARD_CELL="$(DEBUG)/libcallboard_cell.so" CALLBOARD_VENV="$(VENV)" \
-	CALLBOARD_NATS_SERVER="$$(.ci/nats-server "$(VENV)")"
+# What the program is told of its surroundings, and what the suites are told besides. The broker is looked for when a
+# recipe runs, not before.
+SURROUNDINGS = CALLBOARD_CELL="$(DEBUG)/libcallboard_cell.so" CALLBOARD_NATS_SERVER="$$(.ci/nats-server "$(VENV)")"
+TOLD = CALLBOARD_BIN="$(DEBUG)/callboard" CALLBOARD_VENV="$(VENV)" $(SURROUNDINGS)
 
 .PHONY: help
 help: ## this list
@@ -84,7 +85,7 @@ bench: $(VENV)/ready ## speed, as ratios to an echo on the same broker; a releas
 demo: ## builds, starts a node of its own, renders a page, runs a utility, stops
 	cargo build -p callboard -p callboard-cell --locked
 	@.ci/nats-server "$(VENV)" >/dev/null 2>&1 || $(MAKE) $(VENV)/ready
-	@$(TOLD) $(DEBUG)/callboard demo
+	@$(SURROUNDINGS) $(DEBUG)/callboard demo
 
 .PHONY: install
 install: ## release build into PREFIX (/usr/local): bin/callboard and lib/callboard

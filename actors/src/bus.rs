@@ -81,13 +81,20 @@ impl Bus {
     /// There is none, or it does not let us in.
     pub async fn connect(config: &config::Config, node: &str, url: &str) -> Result<Rc<Self>, Error> {
         let (counter, connections) = watch::channel(0_u64);
-        let options = options(config, node, counter).await?;
+        let stop = watch::Sender::new(false);
+        let options = options(config, node, counter, stop.subscribe()).await?;
         let connect = tokio::time::timeout(CONNECT, options.connect(url)).await;
-        let failed = |why: String| Error::Connect { url: url.to_owned(), why };
-        let client = connect.map_err(|_| failed("no answer".to_owned()))?.map_err(|error| failed(error.to_string()))?;
+        let failed = |why: String| Error::Connect { url: config::without_login(url), why };
+        let client = connect
+            .map_err(|_| failed("no answer".to_owned()))?
+            .map_err(|error| failed(error.to_string()))?;
         let largest = client.max_payload();
         if largest < WANTED_PAYLOAD {
-            tracing::warn!(largest, wanted = WANTED_PAYLOAD, "the broker's max_payload is small: large answers will fail");
+            tracing::warn!(
+                largest,
+                wanted = WANTED_PAYLOAD,
+                "the broker's max_payload is small: large answers will fail"
+            );
         }
         Ok(Rc::new(Self {
             client,
@@ -100,7 +107,7 @@ impl Bus {
             stats: stats::Stats::default(),
             in_flight: Cell::new(0),
             idle: tokio::sync::Notify::new(),
-            stop: watch::Sender::new(false),
+            stop,
             listening: RefCell::new(Vec::new()),
             connections,
         }))
@@ -110,7 +117,11 @@ impl Bus {
     ///
     /// # Errors
     /// The broker refuses a subscription.
-    pub async fn serve(self: &Rc<Self>, roles: &[Role], router: Rc<crate::router::Router>) -> Result<(), Error> {
+    pub async fn serve(
+        self: &Rc<Self>,
+        roles: &[Role],
+        router: Rc<crate::router::Router>,
+    ) -> Result<(), Error> {
         for spec in actions::ALL.iter().filter(|spec| roles.contains(&spec.role)) {
             let subscriber = self.subscribe(spec.name, Some(spec.role)).await?;
             let endpoint = self.stats.endpoint(spec.name, spec.role);
@@ -226,7 +237,10 @@ impl Bus {
         while self.in_flight.get() > 0 {
             let left = end.saturating_duration_since(Instant::now());
             if tokio::time::timeout(left, self.idle.notified()).await.is_err() {
-                tracing::warn!(calls = self.in_flight.get(), "calls were still running when the node stopped");
+                tracing::warn!(
+                    calls = self.in_flight.get(),
+                    "calls were still running when the node stopped"
+                );
                 break;
             }
         }
@@ -248,7 +262,12 @@ impl Drop for InFlight {
     }
 }
 
-async fn options(config: &config::Config, node: &str, counter: watch::Sender<u64>) -> Result<ConnectOptions, Error> {
+async fn options(
+    config: &config::Config,
+    node: &str,
+    counter: watch::Sender<u64>,
+    stop: watch::Receiver<bool>,
+) -> Result<ConnectOptions, Error> {
     let mut options = ConnectOptions::new()
         .name(format!("callboard {node}"))
         .ping_interval(PING)
@@ -261,6 +280,8 @@ async fn options(config: &config::Config, node: &str, counter: watch::Sender<u64
                     counter.send_modify(|count| *count += 1);
                     tracing::info!("connected to the broker");
                 }
+                // A broker of our own ends with the node.
+                Event::Disconnected | Event::ClientError(_) if *stop.borrow() => {}
                 Event::Disconnected => tracing::warn!("the connection to the broker is lost; trying again"),
                 other => tracing::warn!("broker: {other}"),
             }

@@ -124,7 +124,9 @@ impl Default for Worker {
             memory_mb: 512,
             calls_per_cell: 10_000,
             queue: 256,
-            iframe_hosts: ["www.youtube.com", "www.youtube-nocookie.com", "player.vimeo.com"].map(str::to_owned).to_vec(),
+            iframe_hosts: ["www.youtube.com", "www.youtube-nocookie.com", "player.vimeo.com"]
+                .map(str::to_owned)
+                .to_vec(),
             unlocked: false,
         }
     }
@@ -156,4 +158,24 @@ pub enum LogFormat {
     Text,
     /// A JSON object a line.
     Json,
+}
+
+/// An address as it may stand in messages: user, password and token are left out.
+#[must_use]
+pub fn without_login(url: &str) -> String {
+    match url.split_once("://").zip(url.rsplit_once('@')) {
+        Some(((scheme, _), (_, host))) => format!("{scheme}://{host}"),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_who_logs_in() {
+        assert_eq!(without_login("nats://me:hunter2@host:4222"), "nats://host:4222");
+        assert_eq!(without_login("tls://host"), "tls://host");
+    }
 }

@@ -111,7 +111,8 @@ impl Node {
         let taking = Rc::new(Cell::new(false));
         let watched = watch(&bus, &roles, &taking, worker.clone(), scripts.clone(), &current);
         let looked_at = Rc::clone(&watched);
-        let supervisor = Slot::start("supervisor", move || supervisor::Supervisor::new(Rc::clone(&looked_at)));
+        let supervisor =
+            Slot::start("supervisor", move || supervisor::Supervisor::new(Rc::clone(&looked_at)));
         bus.serve(&roles, Rc::new(Router { worker, scripts, supervisor })).await?;
         bus.hear_oneself().await?;
         taking.set(true);
@@ -153,7 +154,11 @@ impl Node {
     }
 }
 
-async fn start_worker(config: &Config, bus: &Rc<Bus>, current: &worker::Current) -> Result<Slot<worker::Worker>, Error> {
+async fn start_worker(
+    config: &Config,
+    bus: &Rc<Bus>,
+    current: &worker::Current,
+) -> Result<Slot<worker::Worker>, Error> {
     if config.worker.unlocked && !is_loopback(config.nats.url.as_deref().unwrap_or_default()) {
         return Err(Error::Unlocked);
     }
@@ -165,7 +170,9 @@ async fn start_worker(config: &Config, bus: &Rc<Bus>, current: &worker::Current)
     });
     let failed = |why: &str| Error::Worker(why.to_owned());
     let state = current.borrow().upgrade().ok_or_else(|| failed("it went down"))?;
-    tokio::time::timeout(WORKER, state.pool.ready()).await.map_err(|_| failed("no zygote; the log lines say why"))?;
+    tokio::time::timeout(WORKER, state.pool.ready())
+        .await
+        .map_err(|_| failed("no zygote; the log lines say why"))?;
     worker::probe::check(&state.pool).await.map_err(|error| failed(&error.to_string()))?;
     Ok(slot)
 }
@@ -229,10 +236,14 @@ mod tests {
 
     #[test]
     fn only_addresses_of_this_machine_alone_are_loopback() {
-        for url in ["nats://127.0.0.1:4222", "nats://user:word@localhost:4222", "tls://[::1]:4222", "127.0.0.2"] {
+        for url in
+            ["nats://127.0.0.1:4222", "nats://user:word@localhost:4222", "tls://[::1]:4222", "127.0.0.2"]
+        {
             assert!(is_loopback(url), "{url}");
         }
-        for url in ["nats://10.0.0.1:4222", "nats://127.0.0.1.example:4222", "nats://localhost@broker:4222", ""] {
+        for url in
+            ["nats://10.0.0.1:4222", "nats://127.0.0.1.example:4222", "nats://localhost@broker:4222", ""]
+        {
             assert!(!is_loopback(url), "{url}");
         }
     }

@@ -27,7 +27,10 @@ enum Channel {
 const ACTIONS: &[(&str, Action)] = &[
     ("content.render", Action::Worker(|worker, call| Box::pin(op::content_render::handle(worker, call)))),
     ("macro.render", Action::Worker(|worker, call| Box::pin(op::macro_render::handle(worker, call)))),
-    ("macro.renderMany", Action::Worker(|worker, call| Box::pin(op::macro_render_many::handle(worker, call)))),
+    (
+        "macro.renderMany",
+        Action::Worker(|worker, call| Box::pin(op::macro_render_many::handle(worker, call))),
+    ),
     ("script.compile", Action::Worker(|worker, call| Box::pin(op::script_compile::handle(worker, call)))),
     ("script.fetch", Action::Scripts(scripts::fetch::handle)),
     ("utility.run", Action::Worker(|worker, call| Box::pin(op::utility_run::handle(worker, call)))),
@@ -145,7 +148,9 @@ impl Router {
         let found = ACTIONS.iter().find(|(known, _)| *known == name);
         match (found.map(|(_, action)| *action), &self.worker, &self.scripts) {
             (Some(Action::Worker(handle)), Some(slot), _) => slot.send(worker::Run { handle, call }).await?,
-            (Some(Action::Scripts(handle)), _, Some(slot)) => slot.send(scripts::Run { handle, call }).await?,
+            (Some(Action::Scripts(handle)), _, Some(slot)) => {
+                slot.send(scripts::Run { handle, call }).await?
+            }
             _ => Err(Failure::unavailable(name, 1_000)),
         }
     }
@@ -157,8 +162,12 @@ impl Router {
     pub async fn channel(&self, name: &'static str, call: ChannelCall) -> ChannelOutcome {
         let found = CHANNELS.iter().find(|(known, _)| *known == name);
         match (found.map(|(_, channel)| *channel), &self.scripts) {
-            (Some(Channel::Scripts(handle)), Some(slot)) => slot.send(scripts::RunChannel { handle, call }).await?,
-            (Some(Channel::Supervisor(handle)), _) => self.supervisor.send(supervisor::RunChannel { handle, call }).await?,
+            (Some(Channel::Scripts(handle)), Some(slot)) => {
+                slot.send(scripts::RunChannel { handle, call }).await?
+            }
+            (Some(Channel::Supervisor(handle)), _) => {
+                self.supervisor.send(supervisor::RunChannel { handle, call }).await?
+            }
             (Some(Channel::Scripts(_)) | None, _) => Err(ChannelFailure::of(Code::ServiceFailure)),
         }
     }

@@ -51,7 +51,8 @@ impl State {
         let state = Rc::new(Self { bus, root, catalog: RefCell::default() });
         let failed = |why: std::io::Error| Error::Folder { folder: state.root.clone(), why: why.to_string() };
         defaults::seed(&state.root).map_err(failed)?;
-        let edits = watch::watch(&state.root).map_err(|why| Error::Folder { folder: state.root.clone(), why })?;
+        let edits =
+            watch::watch(&state.root).map_err(|why| Error::Folder { folder: state.root.clone(), why })?;
         state.scan().await.map_err(failed)?;
         tokio::task::spawn_local(watch::follow(Rc::downgrade(&state), edits));
         Ok(state)

@@ -21,10 +21,10 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
-use futures_util::future::LocalBoxFuture;
 use bytes::Bytes;
-use protocol::{Failure, Format};
+use futures_util::future::LocalBoxFuture;
 use protocol::frame::cell::Function;
+use protocol::{Failure, Format};
 
 use crate::bus::Bus;
 use crate::call::{Answer, Call, Deadline};

@@ -119,7 +119,10 @@ pub fn check_depth(format: Format, bytes: &[u8], deepest: usize) -> Result<(), P
             b'[' | b'{' => {
                 depth += 1;
                 if depth > deepest {
-                    return Err(Problem::new(crate::problem::ROOT, format!("nested deeper than {deepest} containers")));
+                    return Err(Problem::new(
+                        crate::problem::ROOT,
+                        format!("nested deeper than {deepest} containers"),
+                    ));
                 }
             }
             b']' | b'}' => depth = depth.saturating_sub(1),

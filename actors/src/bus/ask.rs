@@ -3,8 +3,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use async_nats::{HeaderMap, Request};
 use async_nats::client::RequestErrorKind;
+use async_nats::{HeaderMap, Request};
 use protocol::envelope::{CORRELATION_ID, DEADLINE, PROJECT, Reply};
 use protocol::{Failure, Format};
 use serde::Serialize;
@@ -50,7 +50,9 @@ fn read<A: DeserializeOwned>(action: &'static str, body: &[u8]) -> Result<A, Fai
     let broken = |_| Failure::response(action, "an answer that cannot be read");
     let reply = Reply::read(Format::Json, body).map_err(broken)?;
     match (reply.data, reply.error) {
-        (Some(data), _) => serde_json::from_value(data).map_err(|_| Failure::response(action, "an answer of another shape")),
+        (Some(data), _) => {
+            serde_json::from_value(data).map_err(|_| Failure::response(action, "an answer of another shape"))
+        }
         (None, Some(error)) => {
             tracing::warn!(action, code = %error.code, "another part could not answer");
             Err(Failure::unavailable(action, 1_000))

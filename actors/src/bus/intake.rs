@@ -13,9 +13,9 @@ use protocol::format::CONTENT_TYPE;
 use protocol::{Failure, Format, Id, Problem, Raw, actions, channels, raw};
 use serde_json::Value;
 
+use super::Bus;
 use super::reply::{Failed, Outgoing};
 use super::stats::Endpoint;
-use super::Bus;
 use crate::call::{Answer, Call, Deadline, Origin, millis};
 use crate::config;
 use crate::router::{ChannelAnswer, ChannelCall, ChannelFailure, Router};
@@ -58,7 +58,8 @@ fn header<'a>(headers: Option<&'a HeaderMap>, name: &str) -> Option<&'a str> {
     if let Some(value) = headers.get(name) {
         return Some(value.as_str());
     }
-    let (_, values) = headers.iter().find(|(key, _)| AsRef::<str>::as_ref(*key).eq_ignore_ascii_case(name))?;
+    let (_, values) =
+        headers.iter().find(|(key, _)| AsRef::<str>::as_ref(*key).eq_ignore_ascii_case(name))?;
     values.first().map(async_nats::HeaderValue::as_str)
 }
 
@@ -75,9 +76,12 @@ impl Headers {
         let format = header(headers, CONTENT_TYPE).map_or(Some(Format::Json), Format::from_content_type);
         let project = header(headers, PROJECT).map_or_else(|| Some(Project::default()), Project::new);
         Self {
-            format: format.ok_or_else(|| Problem::new(CONTENT_TYPE, "expected application/json or application/msgpack")),
+            format: format.ok_or_else(|| {
+                Problem::new(CONTENT_TYPE, "expected application/json or application/msgpack")
+            }),
             correlation: header(headers, CORRELATION_ID).and_then(Id::new).unwrap_or_else(Id::generate),
-            project: project.ok_or_else(|| Problem::new(PROJECT, "expected 1 to 64 characters of a-z, 0-9 and _")),
+            project: project
+                .ok_or_else(|| Problem::new(PROJECT, "expected 1 to 64 characters of a-z, 0-9 and _")),
             deadline: header(headers, DEADLINE).and_then(|text| text.parse().ok()),
         }
     }
@@ -126,7 +130,8 @@ pub(super) async fn action(
         Err(failure) => envelope::failure(format, &request_id, failure, now),
     };
     outgoing.request_id = request_id.as_str().to_owned();
-    outgoing.failed = code.map(|code| Failed { number: code.number(), code: code.as_str(), text: code.message() });
+    outgoing.failed =
+        code.map(|code| Failed { number: code.number(), code: code.as_str(), text: code.message() });
     let sent = match bus.send(&outgoing, body).await {
         Err(size) => {
             let failure = too_large(size, bus.client.max_payload());
@@ -139,7 +144,9 @@ pub(super) async fn action(
     endpoint.count(arrived.elapsed(), failed);
     let ms = millis(arrived.elapsed());
     match failed {
-        Some(code) => tracing::info!(action = spec.name, request = %request_id.as_str(), code, reason, ms, "failed"),
+        Some(code) => {
+            tracing::info!(action = spec.name, request = %request_id.as_str(), code, reason, ms, "failed")
+        }
         None => tracing::debug!(action = spec.name, request = %request_id.as_str(), ms, "done"),
     }
     if sent.is_err() {
@@ -185,7 +192,11 @@ fn take(
     let begin = begin.map(|at| u64::try_from(at.as_millisecond()).unwrap_or(0));
     let deadline = deadline(timeout, begin, headers.deadline).map_err(|failure| (id.clone(), failure))?;
     let payload = request.payload.into_bytes(&message.payload);
-    Ok(Call { origin: Origin { request_id: id, correlation: headers.correlation, project, deadline }, format, payload })
+    Ok(Call {
+        origin: Origin { request_id: id, correlation: headers.correlation, project, deadline },
+        format,
+        payload,
+    })
 }
 
 async fn run(router: &Router, spec: &'static actions::Spec, call: Call) -> Answer {
@@ -217,7 +228,8 @@ pub(super) async fn channel(
         Ok(ChannelAnswer::Data(data)) => (ChannelCode::Ok, Some(data), None),
         Err(failure) => (failure.code, failure.data, failure.debug),
     };
-    let debug = debug.filter(|_| bus.settings.development).map(|message| channel::Debug { message, stack: None });
+    let debug =
+        debug.filter(|_| bus.settings.development).map(|message| channel::Debug { message, stack: None });
     let text = channel::text::of(code, &locale);
     outgoing.failed = code.number().map(|number| Failed { number, code: code.as_str(), text: text.message });
     let head = channel::Head {
@@ -270,10 +282,15 @@ fn take_channel(
         None => headers.project.map_err(ChannelFailure::validation)?,
     };
     let timeout = bus.settings.timeout(spec.name, spec.timeout_ms, None);
-    let deadline = deadline(timeout, None, headers.deadline).map_err(|_| ChannelFailure::of(ChannelCode::Timeout))?;
+    let deadline =
+        deadline(timeout, None, headers.deadline).map_err(|_| ChannelFailure::of(ChannelCode::Timeout))?;
     let request_id = RequestId::new(&request.request_id).unwrap_or_else(RequestId::generate);
     let payload = request.payload.into_bytes(&message.payload);
-    Ok(ChannelCall { origin: Origin { request_id, correlation: headers.correlation, project, deadline }, format, payload })
+    Ok(ChannelCall {
+        origin: Origin { request_id, correlation: headers.correlation, project, deadline },
+        format,
+        payload,
+    })
 }
 
 #[cfg(test)]
@@ -303,7 +320,8 @@ mod tests {
 
     #[test]
     fn a_deadline_header_counts_before_a_timestamp() {
-        let left = deadline(Duration::from_secs(9), Some(now() - 60_000), Some(now() + 2_000)).unwrap().left();
+        let left =
+            deadline(Duration::from_secs(9), Some(now() - 60_000), Some(now() + 2_000)).unwrap().left();
         assert!(left > Duration::from_secs(1));
     }
 

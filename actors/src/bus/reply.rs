@@ -44,7 +44,13 @@ impl Outgoing {
             tracing::debug!(subject = %message.subject, "dropped: no reply subject in an inbox");
             return None;
         };
-        Some(Self { inbox, format: Format::Json, request_id: String::new(), correlation: Id::generate(), failed: None })
+        Some(Self {
+            inbox,
+            format: Format::Json,
+            request_id: String::new(),
+            correlation: Id::generate(),
+            failed: None,
+        })
     }
 
     fn headers(&self, node: &str) -> HeaderMap {

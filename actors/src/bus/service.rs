@@ -27,11 +27,8 @@ const VERBS: [(Verb, &str); 3] = [(Verb::Ping, "PING"), (Verb::Info, "INFO"), (V
 /// Subscribes to the nine subjects and answers until the node stops.
 pub(super) async fn serve(bus: &Rc<Bus>) -> Result<(), Error> {
     for (verb, word) in VERBS {
-        let subjects = [
-            format!("$SRV.{word}"),
-            format!("$SRV.{word}.{NAME}"),
-            format!("$SRV.{word}.{NAME}.{}", bus.id),
-        ];
+        let subjects =
+            [format!("$SRV.{word}"), format!("$SRV.{word}.{NAME}"), format!("$SRV.{word}.{NAME}.{}", bus.id)];
         for subject in subjects {
             let subscribed = bus.client.subscribe(subject).await;
             let mut subscriber = subscribed.map_err(|error| Error::Subscribe(error.to_string()))?;
@@ -126,5 +123,9 @@ fn endpoint_name(name: &str) -> String {
 }
 
 fn schema(name: &str) -> String {
-    if name.contains(':') { format!("channels/{}", name.replace(':', ".")) } else { format!("actions/{name}") }
+    if name.contains(':') {
+        format!("channels/{}", name.replace(':', "."))
+    } else {
+        format!("actions/{name}")
+    }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use async_nats::client::RequestErrorKind;
 use async_nats::{ConnectErrorKind, ConnectOptions, HeaderMap, Message, StatusCode};
 use bytes::Bytes;
+use callboard::config::without_login;
 use callboard::{broker, config};
 use futures_util::StreamExt;
 use protocol::Format;
@@ -187,23 +188,9 @@ fn url(nats: &config::Nats) -> String {
     nats.url.clone().unwrap_or_else(local)
 }
 
-/// An address as it may stand in messages: user, password and token are left out.
-pub(crate) fn without_login(url: &str) -> String {
-    match url.split_once("://").zip(url.rsplit_once('@')) {
-        Some(((scheme, _), (_, host))) => format!("{scheme}://{host}"),
-        None => url.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_is_shown_without_who_logs_in() {
-        assert_eq!(without_login("nats://me:hunter2@host:4222"), "nats://host:4222");
-        assert_eq!(without_login("tls://host"), "tls://host");
-    }
 
     #[test]
     fn without_an_address_the_broker_of_dev_is_meant() {

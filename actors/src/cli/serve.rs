@@ -12,7 +12,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::flags::{self, OfNode};
-use super::{Error, client, error, out};
+use super::{Error, error, out};
 
 /// How long a node whose broker has died may take to stop: nobody can be answered any more.
 const WITHOUT_BROKER: Duration = Duration::from_secs(5);
@@ -107,7 +107,11 @@ async fn serve(config: Config) -> Result<u8, Error> {
         running = Running::start(config) => running?,
         _ = signals.next() => return Ok(0),
     };
-    out::data(&format!("ready {} node={}", client::without_login(running.node.url()), running.node.name()))?;
+    out::data(&format!(
+        "ready {} node={}",
+        callboard::config::without_login(running.node.url()),
+        running.node.name()
+    ))?;
     let status = tokio::select! {
         _ = signals.next() => 0,
         status = running.ended() => status,

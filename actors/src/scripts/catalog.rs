@@ -78,14 +78,18 @@ impl Catalog {
     fn changes_since(&self, before: &HashMap<String, Project>) -> Vec<Changed> {
         let index = |projects: &HashMap<String, Project>| {
             let scripts = projects.values().flat_map(|project| project.by_slug.values().cloned());
-            scripts.map(|script| ((script.record.project.clone(), script.record.id), script)).collect::<HashMap<_, _>>()
+            scripts
+                .map(|script| ((script.record.project.clone(), script.record.id), script))
+                .collect::<HashMap<_, _>>()
         };
         let (old, new) = (index(before), index(&self.projects));
         let mut changes = Vec::new();
         for (key, script) in &new {
             match old.get(key) {
                 None => changes.push(changed(script, Change::Created)),
-                Some(was) if was.record.slug != script.record.slug => changes.push(changed(script, Change::Renamed)),
+                Some(was) if was.record.slug != script.record.slug => {
+                    changes.push(changed(script, Change::Renamed))
+                }
                 Some(was) if was != script => changes.push(changed(script, Change::Changed)),
                 Some(_) => {}
             }
@@ -106,7 +110,9 @@ impl Catalog {
                 let id = protocol::Id::new(name)?;
                 scripts.values().find(|script| script.record.id == id)
             })
-            .or_else(|| scripts.values().find(|script| script.record.aliases.iter().any(|alias| alias == name)))
+            .or_else(|| {
+                scripts.values().find(|script| script.record.aliases.iter().any(|alias| alias == name))
+            })
     }
 
     /// The scripts of a project, by slug.
@@ -165,7 +171,10 @@ mod tests {
     #[test]
     fn a_script_is_found_by_slug_then_id_then_alias() {
         let mut catalog = Catalog::default();
-        let aliased = script("zoo", "\"\"\"\n---\nid: \"0192f1c0-0000-7000-8000-000000000002\"\naliases: \"menagerie, park\"\n---\n\"\"\"\n");
+        let aliased = script(
+            "zoo",
+            "\"\"\"\n---\nid: \"0192f1c0-0000-7000-8000-000000000002\"\naliases: \"menagerie, park\"\n---\n\"\"\"\n",
+        );
         catalog.replace(found(vec![aliased, script("park", "x = 1")]));
         let slug = |name: &str| catalog.find("default", name).map(|script| script.record.slug.as_str());
         assert_eq!(slug("park"), Some("park"));

@@ -148,8 +148,11 @@ fn unquote(rest: &str) -> Option<String> {
 #[must_use]
 pub fn slug(stem: &str) -> String {
     let lower = stem.to_lowercase();
-    let plain: String =
-        lower.chars().map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '_' }).take(100).collect();
+    let plain: String = lower
+        .chars()
+        .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '_' })
+        .take(100)
+        .collect();
     match plain.trim_matches('_') {
         "" => "script".to_owned(),
         trimmed => trimmed.to_owned(),
@@ -166,7 +169,10 @@ mod tests {
     fn metadata_and_body_are_told_apart() {
         let found = script("default", "gallery", FILE);
         assert_eq!(found.record.title, "A \"b\" \\");
-        assert_eq!((found.record.kind, found.record.enabled, found.record.version, found.record.order), (Kind::Macro, false, 3, -2));
+        assert_eq!(
+            (found.record.kind, found.record.enabled, found.record.version, found.record.order),
+            (Kind::Macro, false, 3, -2)
+        );
         assert_eq!(found.record.entrypoint, "render");
         assert_eq!(found.body, "import re\n");
         assert_eq!(parts(FILE).lines_before, 11);
@@ -174,9 +180,18 @@ mod tests {
 
     #[test]
     fn broken_metadata_falls_back_to_defaults() {
-        for text in ["x = 1\n", "\"\"\"\n---\nno end\n", "\"\"\"\n---\n---\n\"\"\"\nx = 1\n", "\"\"\"\n---\nkind\ntitle: \"open\nversion: many\n---\n\"\"\"\n"] {
+        for text in [
+            "x = 1\n",
+            "\"\"\"\n---\nno end\n",
+            "\"\"\"\n---\n---\n\"\"\"\nx = 1\n",
+            "\"\"\"\n---\nkind\ntitle: \"open\nversion: many\n---\n\"\"\"\n",
+        ] {
             let record = script("default", "a", text).record;
-            assert_eq!((record.kind, record.enabled, record.version, record.title.as_str()), (Kind::Utility, true, 1, "a"), "{text}");
+            assert_eq!(
+                (record.kind, record.enabled, record.version, record.title.as_str()),
+                (Kind::Utility, true, 1, "a"),
+                "{text}"
+            );
         }
     }
 
@@ -194,7 +209,13 @@ mod tests {
 
     #[test]
     fn a_slug_never_leaves_the_folder() {
-        for (stem, expected) in [("My Macro", "my_macro"), ("../../etc/passwd", "etc_passwd"), ("ÄÖ", "script"), ("", "script"), ("a.b", "a_b")] {
+        for (stem, expected) in [
+            ("My Macro", "my_macro"),
+            ("../../etc/passwd", "etc_passwd"),
+            ("ÄÖ", "script"),
+            ("", "script"),
+            ("a.b", "a_b"),
+        ] {
             assert_eq!(slug(stem), expected);
         }
     }

@@ -31,7 +31,9 @@ pub fn read(root: &Path) -> std::io::Result<Found> {
             Ok(folder) => {
                 read_project(folder.as_fd(), &name, &mut found)?;
             }
-            Err(why) => found.errors.push((name.clone(), FileError { file: String::new(), problem: why.to_string() })),
+            Err(why) => {
+                found.errors.push((name.clone(), FileError { file: String::new(), problem: why.to_string() }))
+            }
         }
     }
     Ok(found)
@@ -57,7 +59,10 @@ fn read_project(folder: BorrowedFd<'_>, project: &str, found: &mut Found) -> std
         }
         if name.ends_with(".py") {
             files.push(name);
-        } else if is_folder(folder, &name) && Project::new(&name).is_some() && name != Project::default().as_str() {
+        } else if is_folder(folder, &name)
+            && Project::new(&name).is_some()
+            && name != Project::default().as_str()
+        {
             folders.push(name);
         }
     }
@@ -151,7 +156,8 @@ mod tests {
         symlink(outside.path(), path("linked")).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe.py"), Mode::RUSR).unwrap();
         let found = read(root.path()).unwrap();
-        let scripts: Vec<_> = found.scripts.iter().map(|s| (s.record.project.as_str(), s.body.as_str())).collect();
+        let scripts: Vec<_> =
+            found.scripts.iter().map(|s| (s.record.project.as_str(), s.body.as_str())).collect();
         assert_eq!(scripts, [("default", "x = 1"), ("blog", "x = 2")]);
         let mut errors: Vec<_> = found.errors.iter().map(|(_, error)| error.file.as_str()).collect();
         errors.sort_unstable();

@@ -18,7 +18,9 @@ pub async fn handle(state: Rc<State>, call: ChannelCall) -> ChannelOutcome {
     let fits = |script: &&Script| {
         let record = &script.record;
         let holds = |text: &String| {
-            [&record.slug, &record.title, &script.body].iter().any(|field| field.to_lowercase().contains(text.as_str()))
+            [&record.slug, &record.title, &script.body]
+                .iter()
+                .any(|field| field.to_lowercase().contains(text.as_str()))
         };
         request.kind.is_none_or(|kind| record.kind == kind)
             && request.enabled.is_none_or(|enabled| record.enabled == enabled)

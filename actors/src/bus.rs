@@ -113,7 +113,7 @@ impl Bus {
         }))
     }
 
-    /// Takes calls for `roles` and hands them to `router`, until [`Bus::stop`].
+    /// Takes calls for `roles` and hands them to `router`, until [`Bus::drain`].
     ///
     /// # Errors
     /// The broker refuses a subscription.
@@ -225,8 +225,8 @@ impl Bus {
         self.connections.clone()
     }
 
-    /// Stops taking calls, waits at most `limit` for those that run, and sends what is left to send.
-    pub async fn stop(&self, limit: Duration) {
+    /// Takes no more calls, and waits at most `limit` for those that run. Whether all have ended.
+    pub async fn drain(&self, limit: Duration) -> bool {
         self.stop.send_replace(true);
         let end = Instant::now() + limit;
         let listening = std::mem::take(&mut *self.listening.borrow_mut());
@@ -237,13 +237,14 @@ impl Bus {
         while self.in_flight.get() > 0 {
             let left = end.saturating_duration_since(Instant::now());
             if tokio::time::timeout(left, self.idle.notified()).await.is_err() {
-                tracing::warn!(
-                    calls = self.in_flight.get(),
-                    "calls were still running when the node stopped"
-                );
-                break;
+                return false;
             }
         }
+        true
+    }
+
+    /// Sends what is left to send.
+    pub async fn flush(&self) {
         if tokio::time::timeout(Duration::from_secs(2), self.client.flush()).await.is_err() {
             tracing::warn!("the broker did not take the last replies");
         }

@@ -16,6 +16,8 @@ use crate::{scripts, supervisor, worker};
 
 /// Longest wait for the worker's zygote.
 const WORKER: Duration = Duration::from_secs(20);
+/// Longest wait for the replies of calls that were cancelled.
+const CANCELLED: Duration = Duration::from_secs(1);
 /// How often the node looks whether a part has failed for good.
 const LOOK: Duration = Duration::from_millis(500);
 /// How long a part may be down for good before the node ends itself, for a service manager to start it anew.
@@ -143,14 +145,22 @@ impl Node {
         Stopped::PartFailed
     }
 
-    /// Stops in order: no new calls, those that run to their end, the cells, the connection.
+    /// Stops in order: no new calls, those that run to their end or, past the limit, cancelled; the cells; what is
+    /// left to send.
     pub async fn stop(&self) {
         self.taking.set(false);
-        self.bus.stop(self.drain).await;
         let worker = self.worker.borrow().upgrade();
+        if !self.bus.drain(self.drain).await {
+            tracing::warn!("calls were still running and are cancelled");
+            if let Some(worker) = &worker {
+                worker.pool.cancel_all("drain");
+            }
+            self.bus.drain(CANCELLED).await;
+        }
         if let Some(worker) = worker {
             worker.pool.stop().await;
         }
+        self.bus.flush().await;
     }
 }
 

@@ -12,6 +12,8 @@ pub mod envelope;
 pub mod failure;
 pub mod format;
 pub mod frame;
+#[cfg(test)]
+mod golden;
 pub mod id;
 pub mod problem;
 pub mod raw;

@@ -4,6 +4,7 @@ It knows the frames and nothing of what is right: the tests do.
 """
 
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -22,6 +23,8 @@ OPERATIONS = {
 }  # fmt: skip
 NAMES = {number: name for name, number in OPERATIONS.items()}
 
+# Where the page's text about frames begins.
+FRAMES = 64
 NEVER = 2**64 - 1
 MEMORY = 256 << 20
 # More than any test needs; what waits this long has failed.
@@ -93,6 +96,7 @@ class Cell:
         self.pipe.settimeout(PATIENCE)
         self.page = os.memfd_create("page")
         os.ftruncate(self.page, 4096)
+        os.lseek(self.page, FRAMES, os.SEEK_SET)
         self.withdraw_from(NEVER)
         message = {"op": "fork", "cell": self.number, "limits": {"memory": memory}}
         zygote.send(message, [theirs.fileno(), self.page])
@@ -105,6 +109,16 @@ class Cell:
     def withdraw_from(self, sequence):
         """Withdraws the calls from this one on."""
         os.pwrite(self.page, struct.pack("<Q", sequence), 8)
+
+    def frames(self):
+        """Where the script stood when it was asked, or crashed."""
+        return os.pread(self.page, 4096, FRAMES)
+
+    def ask_where(self):
+        """Has the cell write where the script stands."""
+        os.pwrite(self.page, bytes(4096 - FRAMES), FRAMES)
+        os.lseek(self.page, FRAMES, os.SEEK_SET)
+        os.kill(self.pid, signal.SIGUSR1)
 
     @property
     def started(self):

@@ -4,6 +4,7 @@ Breaches of the ABI are tested with the calls.
 """
 
 import os
+import select
 import signal
 import time
 import unittest
@@ -243,9 +244,31 @@ class Ending(Case):
     def test_a_cell_that_a_signal_ends_is_reported_with_it_and_ends_alone(self):
         other = self.cell()
         cell = zygote.cell()
-        os.kill(cell.pid, signal.SIGSEGV)
-        self.assertEqual(cell.ended()["signal"], signal.SIGSEGV)
+        os.kill(cell.pid, signal.SIGTERM)
+        self.assertEqual(cell.ended()["signal"], signal.SIGTERM)
         self.assertEqual(other.load("def main(): return 1", "utility")[0], "loaded")
+
+    def test_a_crash_of_the_interpreter_ends_the_cell_and_leaves_the_scripts_line_on_its_page(self):
+        cell = zygote.cell()
+        crash = "f.__code__ = f.__code__.replace(co_code=bytes([100, 250]) * 500)"
+        cell.load(f"def f(): pass\ndef main():\n    {crash}\n    f()", "utility")
+        cell.write("call", node.call("null"))
+        with self.assertRaises(EOFError):
+            cell.receive()
+        self.assertRegex(cell.frames(), rb'File "\w+\.py", line \d+')
+        self.assertIn(cell.ended()["signal"], (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL))
+
+    def test_where_a_script_stands_is_written_when_the_node_asks(self):
+        cell = zygote.cell()
+        cell.load("import re\ndef main():\n    x = 1\n    re.match(r'(a+)+$', 'a' * 64 + 'b')", "utility")
+        cell.write("call", node.call("null"))
+        deadline = time.monotonic() + 10
+        while b"line 4 in main" not in cell.frames() and time.monotonic() < deadline:
+            cell.ask_where()
+            select.select([], [], [], 0.001)
+        self.assertIn(b"line 4 in main", cell.frames())
+        os.kill(cell.pid, signal.SIGKILL)
+        self.assertEqual(cell.ended()["signal"], signal.SIGKILL)
 
     def test_the_run_is_timed(self):
         cell = self.cell()

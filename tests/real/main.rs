@@ -56,7 +56,8 @@ async fn nats_service_finds_describes_and_counts_the_nodes() {
     assert!(ok && said.contains("\"words\":2"), "{said}");
 
     let (ok, said) = nats(&stage, &["service", "list"]).await;
-    assert!(ok && said.matches("callboard").count() >= 2, "{said}");
+    let ids = said.split_whitespace().filter(|word| uuid::Uuid::try_parse(word).is_ok()).count();
+    assert!(ok && said.contains("callboard") && ids == 2, "{said}");
     let (ok, said) = nats(&stage, &["service", "ping", "callboard"]).await;
     assert!(ok && said.contains("callboard"), "{said}");
     let (ok, said) = nats(&stage, &["service", "info", "callboard"]).await;

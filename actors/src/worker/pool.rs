@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use protocol::Failure;
 use protocol::channels::supervisor_status as status;
-use protocol::failure::Overloaded;
+use protocol::failure::{Cancelled, Overloaded};
 use protocol::frame::{self, Operation, cell as body, control::Limits};
 use tokio::sync::{Notify, oneshot, watch as watch_channel};
 use tokio::task::JoinHandle;
@@ -434,6 +434,22 @@ impl Pool {
                 group.queue.push_front(job);
                 state.queued += 1;
             }
+        }
+    }
+
+    /// Ends every call, running or waiting, and the cells that run them.
+    pub fn cancel_all(&self, by: &str) {
+        let cancelled = || Failure::Cancelled(Cancelled { by: by.to_owned() });
+        let (keys, cells): (Vec<_>, Vec<_>) = {
+            let state = self.state.borrow();
+            (state.groups.keys().cloned().collect(), state.cells.values().cloned().collect())
+        };
+        keys.iter().for_each(|key| self.fail_queue(key, cancelled));
+        for cell in cells.into_iter().filter(|cell| cell.state().holds_place) {
+            let (begun, waiting) = self.part_flights(&cell);
+            self.let_go(&cell);
+            let jobs = begun.into_iter().map(|(job, _)| job).chain(waiting);
+            jobs.for_each(|job| job.end(Err(cancelled())));
         }
     }
 

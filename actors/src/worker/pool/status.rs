@@ -1,0 +1,48 @@
+//! How the pool is, for the supervisor.
+
+use std::rc::Rc;
+
+use protocol::channels::supervisor_status as status;
+
+use super::{Group, Pool, Runs};
+use crate::worker::cell::Cell;
+
+impl Pool {
+    /// How the pool is.
+    #[must_use]
+    pub fn status(&self) -> status::Pool {
+        let state = self.state.borrow();
+        let small = |figure: usize| u32::try_from(figure).unwrap_or(u32::MAX);
+        let mut cells: Vec<_> = state
+            .groups
+            .values()
+            .flat_map(|group| group.cells.iter().map(|cell| describe(cell, group)))
+            .collect();
+        cells.sort_by_key(|cell| cell.pid);
+        status::Pool {
+            python: state.zygote.as_ref().map(|zygote| zygote.ready.python.clone()),
+            zygote: state.zygote.as_ref().map(|zygote| zygote.pid),
+            layers: state.layers.clone(),
+            places: small(self.bounds.places),
+            running: small(state.running),
+            queued: small(state.queued),
+            cells,
+            started: self.counts.started.get(),
+            killed: self.counts.killed.get(),
+            died: self.counts.died.get(),
+            evicted: self.counts.evicted.get(),
+        }
+    }
+}
+
+fn describe(cell: &Rc<Cell>, group: &Group) -> status::Cell {
+    let state = cell.state();
+    let (project, script, version) = match &group.runs {
+        Runs::Script(script) => {
+            (script.record.project.clone(), script.record.slug.clone(), script.record.version)
+        }
+        Runs::Compiler => (String::new(), "compiler".to_owned(), 0),
+    };
+    let pid = state.process.as_ref().and_then(|(pid, _)| u32::try_from(*pid).ok()).unwrap_or(0);
+    status::Cell { pid, project, script, version, calls: state.calls, busy: !state.flights.is_empty() }
+}

@@ -54,7 +54,7 @@ $(NATS_CLI): tests/real/nats-cli/go.mod tests/real/nats-cli/go.sum
 .PHONY: check
 check: $(DENY)/bin/cargo-deny ## formatting, lints, documents, licences and sources of dependencies; warnings are errors
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --features callboard-tests/real,callboard-tests/long --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	@# Advisories are left out: their database is fetched from a host that not every machine may reach.
 	$(DENY)/bin/cargo-deny --offline --locked check bans licenses sources
@@ -80,6 +80,12 @@ bench: $(VENV)/ready ## speed, as ratios to an echo on the same broker; a releas
 	cargo build --release -p callboard -p callboard-cell --locked
 	$(TOLD) CALLBOARD_BIN="$(RELEASE)/callboard" CALLBOARD_CELL="$(RELEASE)/libcallboard_cell.so" \
 		cargo bench -p callboard-tests --locked
+
+.PHONY: bench
+bench: $(VENV)/ready ## round trips, throughput and memory beside an echo on the same broker; results belong in docs/benchmarks.md
+	cargo build --workspace --release --locked
+	@CALLBOARD_BIN="$(RELEASE)/callboard" CALLBOARD_CELL="$(RELEASE)/libcallboard_cell.so" CALLBOARD_NATS_SERVER="$$(.ci/nats-server "$(VENV)")" \
+		cargo bench -p callboard-tests --bench load --locked
 
 .PHONY: demo
 demo: ## builds, starts a node of its own, renders a page, runs a utility, stops

@@ -109,6 +109,12 @@ pub struct Worker {
     pub calls_per_cell: u64,
     /// How many calls may wait for a place.
     pub queue: u32,
+    /// A script whose cells die this often within `circuit_window_ms` is left alone for `circuit_open_ms`; 0 never.
+    pub circuit_deaths: u32,
+    /// The time within which deaths count, in ms.
+    pub circuit_window_ms: u64,
+    /// How long such a script is left alone, in ms.
+    pub circuit_open_ms: u64,
     /// Hosts that an `iframe` may point to.
     pub iframe_hosts: Vec<String>,
     /// Whether cells run that lack a layer of their lock. Only a flag can say so, and only on a loopback broker.
@@ -124,6 +130,9 @@ impl Default for Worker {
             memory_mb: 512,
             calls_per_cell: 10_000,
             queue: 256,
+            circuit_deaths: 5,
+            circuit_window_ms: 60_000,
+            circuit_open_ms: 30_000,
             iframe_hosts: ["www.youtube.com", "www.youtube-nocookie.com", "player.vimeo.com"]
                 .map(str::to_owned)
                 .to_vec(),

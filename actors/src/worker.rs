@@ -19,6 +19,7 @@ use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use bytes::Bytes;
@@ -103,6 +104,11 @@ pub(crate) fn bounds(config: &config::Worker) -> pool::Bounds {
         calls_per_cell: config.calls_per_cell,
         memory: config.memory_mb.saturating_mul(1 << 20),
         unlocked: config.unlocked,
+        circuit: pool::circuit::Rule {
+            deaths: wide(config.circuit_deaths),
+            window: Duration::from_millis(config.circuit_window_ms),
+            open: Duration::from_millis(config.circuit_open_ms),
+        },
     }
 }
 

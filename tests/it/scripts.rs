@@ -44,7 +44,6 @@ async fn a_saved_file_is_what_the_next_calls_run() {
         (&before["id"], &json!("board"), &json!("macro"))
     );
     assert_ne!(after["contentHash"], before["contentHash"]);
-    assert!(after["version"].as_u64() > before["version"].as_u64(), "{before} became {after}");
     stage.close();
 }
 

@@ -51,7 +51,7 @@ async fn caller(client: &Client, first: usize, end: Instant) -> BTreeMap<String,
     codes
 }
 
-/// Kills a cell at each tick until `end`, another one each time; every fiftieth time the zygote. Gives both counts.
+/// Kills a cell at each tick until `end`, another one each time; every 150th time the zygote. Gives both counts.
 async fn faults(stage: &Stage, end: Instant) -> (u64, u64) {
     let (mut cells, mut zygotes) = (0, 0);
     let mut tick = tokio::time::interval(EVERY);
@@ -60,7 +60,7 @@ async fn faults(stage: &Stage, end: Instant) -> (u64, u64) {
         let family = stage.node.cells();
         let choice = usize::try_from(cells).unwrap_or_default();
         let Some(victim) = family.get(choice % family.len().max(1)) else { continue };
-        if cells % 50 == 49 {
+        if cells % 150 == 149 {
             let zygote = stage.node.family().into_iter().find(|process| !family.contains(process));
             zygote.iter().for_each(Process::kill);
             zygotes += 1;
@@ -86,7 +86,7 @@ async fn every_call_gets_its_own_reply_while_cells_and_zygotes_are_killed() {
         *sum.entry(code).or_default() += count;
     }
     println!("{cells} cells and {zygotes} zygotes killed; replies by code: {sum:?}");
-    assert!(cells > 500 && zygotes > 10, "too few faults to tell");
+    assert!(cells > 500 && zygotes >= 3, "too few faults to tell");
     assert!(sum.get("PY_PROCESS_DOWN") > Some(&0), "no fault met a call");
     assert!(sum.get("OK") > Some(&1_000), "hardly a call got through");
     let known = ["OK", "PY_PROCESS_DOWN"];

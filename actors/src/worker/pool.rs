@@ -4,6 +4,7 @@
 //! A cell belongs to one script version. Cells are kept by recent use up to a limit; a number of *places* bounds how
 //! many run at once. Calls of one script wait in a queue of their own, and scripts that wait take turns.
 
+pub mod circuit;
 mod event;
 mod status;
 mod watch;
@@ -43,6 +44,8 @@ pub struct Bounds {
     pub memory: u64,
     /// Whether cells run that lack a layer of their lock.
     pub unlocked: bool,
+    /// When a script whose cells keep dying is left alone.
+    pub circuit: circuit::Rule,
 }
 
 /// What a group of cells runs.
@@ -110,6 +113,7 @@ struct State {
     queued: usize,
     zygote: Option<Rc<Zygote>>,
     layers: Vec<String>,
+    circuits: circuit::Circuits,
     next: u64,
 }
 
@@ -191,6 +195,11 @@ impl Pool {
     fn submit(&self, runs: Runs, job: Job) {
         let key = runs.key();
         let mut state = self.state.borrow_mut();
+        if state.circuits.open(&key, Instant::now()).is_some() {
+            drop(state);
+            job.end(Err(death::no_process("circuit_open")));
+            return;
+        }
         if state.queued >= self.bounds.queue {
             drop(state);
             // A place is free when the longest that may wait before it has gone: about one call's time.
@@ -399,6 +408,15 @@ impl Pool {
         }
         drop(state);
         cell.kill();
+    }
+
+    /// Notes that a cell died of what it ran. Calls that wait for an opened circuit fail at once.
+    fn note_death(&self, cell: &Rc<Cell>) {
+        let opened = self.state.borrow_mut().circuits.note(&cell.key, self.bounds.circuit, Instant::now());
+        if opened {
+            tracing::warn!(script = %cell.key, "its cells keep dying: it is left alone for a while");
+            self.fail_queue(&cell.key, || death::no_process("circuit_open"));
+        }
     }
 
     /// What is seen of a cell that is about to be let go.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use callboard::call::Deadline;
 use callboard::worker::job::{Done, Work};
-use callboard::worker::pool::{Bounds, Pool, Runs};
+use callboard::worker::pool::{Bounds, Pool, Runs, circuit};
 use callboard::worker::{python, script, zygote};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -28,6 +28,7 @@ const MANY: usize = 100_000;
 pub(crate) async fn print(body: &str) {
     let interpreter = python::find(&callboard::config::Python::default()).await.expect("an interpreter");
     let command = zygote::Command { python: interpreter.path, extension: tools::cell() };
+    let circuit = circuit::Rule { deaths: 0, window: Duration::ZERO, open: Duration::ZERO };
     let bounds = Bounds {
         places: 2,
         cores: 2,
@@ -36,6 +37,7 @@ pub(crate) async fn print(body: &str) {
         calls_per_cell: u64::MAX,
         memory: 512 << 20,
         unlocked: false,
+        circuit,
     };
     let pool = Pool::new(bounds, command);
     pool.ready().await;

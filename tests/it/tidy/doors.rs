@@ -98,6 +98,7 @@ fn each_thing_outside_has_one_door() {
             ("actors/src/node.rs", "let home = std::env::var(NAME);\n"),
             ("python/src/run.rs", "    unsafe { libc::close(3) };\n"),
             ("actors/src/node.rs", "fn x() -> anyhow::Result<()> {\n"),
+            ("actors/src/node.rs", "#[cfg(test)]\nmod tests;\n\nfn x() -> anyhow::Result<()> {\n"),
         ],
         &[
             ("actors/src/bus/reply.rs", "use async_nats::Client;\n"),

@@ -16,12 +16,14 @@ pub(crate) struct Source {
     pub(crate) path: String,
     /// All of it.
     pub(crate) text: String,
+    /// Whether it is compiled for tests only.
+    test: bool,
 }
 
 impl Source {
     /// A file that may exist only here.
     pub(crate) fn new(path: &str, text: &str) -> Self {
-        Self { path: path.to_owned(), text: text.to_owned() }
+        Self { path: path.to_owned(), text: text.to_owned(), test: false }
     }
 
     /// Whether its name ends in one of these.
@@ -42,12 +44,27 @@ impl Source {
     /// The lines of Rust that do something, numbered from 1: no comments, and nothing from the file's own tests on, which
     /// come last by our convention.
     pub(crate) fn code(&self) -> impl Iterator<Item = (usize, &str)> {
-        let end = self.text.find("#[cfg(test)]\nmod ").unwrap_or(self.text.len());
+        let opens =
+            |(at, _): &(usize, &str)| self.text[*at..].lines().nth(1).is_some_and(|line| line.ends_with('{'));
+        let own_tests = self.text.match_indices("#[cfg(test)]\nmod ").find(opens);
+        let end = if self.test { 0 } else { own_tests.map_or(self.text.len(), |(at, _)| at) };
         let product = &self.text[..end];
         product.lines().enumerate().filter_map(|(index, line)| {
             let code = line.split("//").next().unwrap_or_default();
             (!code.trim().is_empty()).then_some((index + 1, code))
         })
+    }
+
+    /// The files of modules that it declares for tests only.
+    fn test_modules(&self) -> Vec<String> {
+        let stem = self.path.trim_end_matches(".rs");
+        let folder = match stem.rsplit_once('/') {
+            Some((folder, "lib" | "main")) => folder,
+            _ => stem,
+        };
+        let declared = self.text.split("#[cfg(test)]\nmod ").skip(1);
+        let names = declared.filter_map(|rest| rest.lines().next()?.strip_suffix(';'));
+        names.map(|name| format!("{folder}/{name}.rs")).collect()
     }
 
     /// The first token of its path below `folder`, without its ending: `worker` for `actors/src/worker/cell.rs`.
@@ -61,6 +78,8 @@ pub(crate) fn repository() -> Vec<Source> {
     let root = tools::repository();
     let mut files = Vec::new();
     gather(&root, &root, &mut files);
+    let tests: Vec<String> = files.iter().flat_map(Source::test_modules).collect();
+    files.iter_mut().for_each(|file| file.test = tests.contains(&file.path));
     assert!(files.len() > 50, "only {} files found: looked in the wrong folder", files.len());
     files
 }

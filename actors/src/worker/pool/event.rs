@@ -270,6 +270,7 @@ impl Pool {
     fn distrust(&self, cell: &Rc<Cell>, why: &str) {
         tracing::warn!(why, "a cell broke the protocol and is killed");
         count(&self.counts.killed);
+        self.note_death(cell);
         let loaded = cell.state().phase == Phase::Ready;
         let (begun, waiting) = self.part_flights(cell);
         self.let_go(cell);
@@ -289,6 +290,7 @@ impl Pool {
         let scene = self.scene(cell);
         let (mut begun, waiting) = self.part_flights(cell);
         self.let_go(cell);
+        self.note_death(cell);
         if was != Phase::Ready {
             // It died of its script's own top level: calls that wait for it would only kill the next one.
             let mut state = self.state.borrow_mut();

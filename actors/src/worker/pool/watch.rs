@@ -103,6 +103,7 @@ impl Pool {
         count(&self.counts.killed);
         let front_began = cell.state().flights.front().and_then(|flight| flight.begun);
         let scene = self.scene(cell);
+        self.note_death(cell);
         let (begun, mut waiting) = self.part_flights(cell);
         self.let_go(cell);
         let nothing_began = begun.is_empty();
@@ -145,6 +146,7 @@ impl Pool {
         if took > LOAD || (unwanted && took > UNWANTED) {
             count(&self.counts.killed);
             self.let_go(cell);
+            self.note_death(cell);
             if took > LOAD {
                 self.fail_queue(&cell.key, || death::no_process("load_timeout"));
             }

@@ -18,21 +18,28 @@ impl Outline<'_> {
         if self.mode == Mode::Text {
             return;
         }
-        let ink = ink(text, skip_line_feed);
         if self.is_foreign_text() {
             return;
         }
-        if self.mode == Mode::ColumnGroup && (ink == Ink::Marks || text.contains('\0')) {
-            // Also a NUL, though the table then drops it.
-            if let Next::Again(mode) = self.leave_column_group() {
-                self.mode = mode;
-            }
-        }
+        let ink = ink(text, skip_line_feed);
         match self.mode {
+            Mode::ColumnGroup => self.column_group_text(text),
             _ if ink == Ink::Nothing => {}
-            Mode::ColumnGroup | Mode::Text => {}
+            Mode::Text => {}
             Mode::Table | Mode::TableBody | Mode::Row => self.table_text(text, ink),
             Mode::Body | Mode::Caption | Mode::Cell | Mode::Template => self.reconstruct(),
+        }
+    }
+
+    /// Spaces stay in the group; the first other character ends it, also a NUL, which the table then drops.
+    fn column_group_text(&mut self, text: &str) {
+        let rest = text.get(blanks(text)..).unwrap_or_default();
+        if rest.is_empty() {
+            return;
+        }
+        if let Next::Again(mode) = self.leave_column_group() {
+            self.mode = mode;
+            self.text(rest);
         }
     }
 
@@ -56,20 +63,33 @@ fn ink(text: &str, skip_line_feed: bool) -> Ink {
     let skipped = if skip_line_feed { line_feed(text) } else { 0 };
     let mut rest = text.get(skipped..).unwrap_or_default();
     let mut ink = Ink::Nothing;
-    while let Some(byte) = rest.bytes().next() {
-        let blank = match byte {
-            b'\0' => {
-                rest = rest.get(1..).unwrap_or_default();
-                continue;
+    while !rest.is_empty() {
+        let length = match blanks(rest) {
+            0 if rest.starts_with('\0') => 1,
+            0 => return Ink::Marks,
+            length => {
+                ink = Ink::Blank;
+                length
             }
-            b'&' => blank_reference(rest),
-            _ => is_space(byte).then_some(1),
         };
-        let Some(length) = blank else { return Ink::Marks };
-        ink = Ink::Blank;
         rest = rest.get(length..).unwrap_or_default();
     }
     ink
+}
+
+/// The length of the spaces that `text` begins with, however they are written.
+fn blanks(text: &str) -> usize {
+    let mut length = 0_usize;
+    while let Some(rest) = text.get(length..) {
+        let blank = match rest.bytes().next() {
+            Some(b'&') => blank_reference(rest),
+            Some(byte) => is_space(byte).then_some(1),
+            None => None,
+        };
+        let Some(blank) = blank else { break };
+        length = length.saturating_add(blank);
+    }
+    length
 }
 
 /// The length of the line feed that `text` begins with, however it is written.

@@ -19,6 +19,7 @@ use protocol::subject::Prefix;
 use protocol::{actions, channels};
 use tokio::sync::watch;
 
+use crate::call::Held;
 use crate::config;
 
 /// Smallest `max_payload` of a broker that carries everything Callboard may answer, in bytes.
@@ -67,6 +68,8 @@ pub struct Bus {
     inboxes: Vec<String>,
     settings: intake::Settings,
     stats: stats::Stats,
+    /// The calls that can be cancelled.
+    pub held: Held,
     in_flight: Cell<u64>,
     idle: tokio::sync::Notify,
     stop: watch::Sender<bool>,
@@ -105,6 +108,7 @@ impl Bus {
             inboxes: config.nats.inboxes.clone(),
             settings: intake::Settings::new(config),
             stats: stats::Stats::default(),
+            held: Held::default(),
             in_flight: Cell::new(0),
             idle: tokio::sync::Notify::new(),
             stop,

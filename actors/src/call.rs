@@ -1,9 +1,14 @@
 //! One call as handlers see it, and its deadline. How it came in and how its answer goes out is the bus's business.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use protocol::envelope::{Project, RequestId};
+use protocol::envelope::{Project, RequestId, Token};
 use protocol::failure::{Stage, Timeout};
 use protocol::{Failure, Format, Id, Problem, raw};
 
@@ -54,6 +59,71 @@ pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Whether a call was cancelled; all who hold it see the same.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Cancels.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The calls that a node holds, by the callers' ids, to be cancelled from outside.
+#[derive(Debug, Clone, Default)]
+pub struct Held(Rc<RefCell<HashMap<String, Vec<Entry>>>>);
+
+#[derive(Debug)]
+struct Entry {
+    token: Option<Token>,
+    cancel: Cancel,
+}
+
+impl Held {
+    /// Holds a call until the guard is dropped.
+    #[must_use]
+    pub fn hold(&self, id: &RequestId, token: Option<Token>, cancel: &Cancel) -> Hold {
+        let entry = Entry { token, cancel: cancel.clone() };
+        self.0.borrow_mut().entry(id.as_str().to_owned()).or_default().push(entry);
+        Hold { held: self.clone(), id: id.clone(), cancel: cancel.clone() }
+    }
+
+    /// Cancels the calls of that id whose token is the one shown, if they have any. Whether there were such.
+    pub fn cancel(&self, id: &RequestId, token: Option<&Token>) -> bool {
+        let held = self.0.borrow();
+        let entries = held.get(id.as_str()).map(Vec::as_slice).unwrap_or_default();
+        let meant = entries.iter().filter(|entry| entry.token.is_none() || entry.token.as_ref() == token);
+        meant.map(|entry| entry.cancel.cancel()).count() > 0
+    }
+}
+
+/// Keeps a call among those that can be cancelled.
+#[derive(Debug)]
+pub struct Hold {
+    held: Held,
+    id: RequestId,
+    cancel: Cancel,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut held = self.held.0.borrow_mut();
+        if let Some(entries) = held.get_mut(self.id.as_str()) {
+            entries.retain(|entry| !Arc::ptr_eq(&entry.cancel.0, &self.cancel.0));
+            if entries.is_empty() {
+                held.remove(self.id.as_str());
+            }
+        }
+    }
+}
+
 /// What belongs to a call whoever handles it.
 #[derive(Debug, Clone)]
 pub struct Origin {
@@ -65,6 +135,8 @@ pub struct Origin {
     pub project: Project,
     /// When it must be over.
     pub deadline: Deadline,
+    /// Whether it still has to go on.
+    pub cancel: Cancel,
 }
 
 /// A call of an action.
@@ -90,3 +162,33 @@ impl Call {
 
 /// What a handler of an action returns: the encoded data, in the call's format.
 pub type Answer = Result<Vec<u8>, Failure>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(text: &str) -> Token {
+        serde_json::from_str(&format!("\"{text}\"")).unwrap()
+    }
+
+    #[test]
+    fn a_call_is_cancelled_by_its_id_and_token_and_only_while_it_is_held() {
+        let (held, id) = (Held::default(), RequestId::new("r").unwrap());
+        let [open, secret] = [Cancel::default(), Cancel::default()];
+        let hold = held.hold(&id, None, &open);
+        let _secret = held.hold(&id, Some(token("0123456789abcdef")), &secret);
+        assert!(held.cancel(&id, None));
+        assert!(open.is_cancelled() && !secret.is_cancelled());
+        drop(hold);
+        assert!(!held.cancel(&id, Some(&token("another token of it"))));
+        assert!(held.cancel(&id, Some(&token("0123456789abcdef"))));
+        assert!(secret.is_cancelled());
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_call_that_is_over() {
+        let (held, id) = (Held::default(), RequestId::new("r").unwrap());
+        drop(held.hold(&id, None, &Cancel::default()));
+        assert!(held.0.borrow().is_empty());
+    }
+}

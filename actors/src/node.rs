@@ -226,6 +226,7 @@ fn watch(
         taking: Rc::clone(taking),
         parts: Box::new(parts),
         pool: Box::new(pool),
+        held: bus.held.clone(),
     })
 }
 

@@ -40,7 +40,8 @@ const CHANNELS: &[(&str, Channel)] = &[
     ("script:check", Channel::Scripts(|scripts, call| Box::pin(scripts::check::handle(scripts, call)))),
     ("script:get", Channel::Scripts(|scripts, call| Box::pin(scripts::get::handle(scripts, call)))),
     ("script:list", Channel::Scripts(|scripts, call| Box::pin(scripts::list::handle(scripts, call)))),
-    ("supervisor:status", Channel::Supervisor(supervisor::status)),
+    ("supervisor:cancel", Channel::Supervisor(|watched, call| Box::pin(supervisor::cancel(watched, call)))),
+    ("supervisor:status", Channel::Supervisor(|watched, call| Box::pin(supervisor::status(watched, call)))),
 ];
 
 /// A call of a channel.

@@ -3,11 +3,15 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
-use actix::{Actor, Context, Handler, Message};
+use actix::{Actor, Context, Handler, Message, ResponseFuture};
+use futures_util::future::LocalBoxFuture;
 use protocol::actions::Role;
+use protocol::channels::supervisor_cancel as cancel;
 use protocol::channels::supervisor_status::{Part, Pool, Reply, Request, State};
 
+use crate::call::Held;
 use crate::router::{ChannelAnswer, ChannelCall, ChannelOutcome};
 
 /// How the supervisor looks at the rest of the node.
@@ -24,6 +28,8 @@ pub struct Watched {
     pub parts: Box<dyn Fn() -> Vec<Part>>,
     /// How its cells are, where it is a worker.
     pub pool: Box<dyn Fn() -> Option<Pool>>,
+    /// The calls that it holds.
+    pub held: Held,
 }
 
 impl Watched {
@@ -52,7 +58,7 @@ impl Actor for Supervisor {
 }
 
 /// Handles a channel of this role.
-pub type ChannelHandle = fn(&Watched, &ChannelCall) -> ChannelOutcome;
+pub type ChannelHandle = fn(Rc<Watched>, ChannelCall) -> LocalBoxFuture<'static, ChannelOutcome>;
 
 /// A call of a channel of this role.
 #[derive(Message)]
@@ -65,10 +71,10 @@ pub struct RunChannel {
 }
 
 impl Handler<RunChannel> for Supervisor {
-    type Result = ChannelOutcome;
+    type Result = ResponseFuture<ChannelOutcome>;
 
-    fn handle(&mut self, message: RunChannel, _: &mut Self::Context) -> ChannelOutcome {
-        (message.handle)(&self.watched, &message.call)
+    fn handle(&mut self, message: RunChannel, _: &mut Self::Context) -> Self::Result {
+        (message.handle)(Rc::clone(&self.watched), message.call)
     }
 }
 
@@ -76,7 +82,7 @@ impl Handler<RunChannel> for Supervisor {
 ///
 /// # Errors
 /// The payload breaks its schema.
-pub fn status(watched: &Watched, call: &ChannelCall) -> ChannelOutcome {
+pub async fn status(watched: Rc<Watched>, call: ChannelCall) -> ChannelOutcome {
     let request: Request = call.read()?;
     if request.node.is_some_and(|node| node != watched.node) {
         return Ok(ChannelAnswer::Silence);
@@ -91,4 +97,20 @@ pub fn status(watched: &Watched, call: &ChannelCall) -> ChannelOutcome {
         parts: (watched.parts)(),
         pool: (watched.pool)(),
     }))
+}
+
+/// How long a node that does not hold a call leaves the answer to the one that does.
+const OTHERS_FIRST: Duration = Duration::from_millis(250);
+
+/// `supervisor:cancel`.
+///
+/// # Errors
+/// The payload breaks its schema.
+pub async fn cancel(watched: Rc<Watched>, call: ChannelCall) -> ChannelOutcome {
+    let request: cancel::Request = call.read()?;
+    let found = watched.held.cancel(&request.request_id, request.token.as_ref());
+    if !found {
+        tokio::time::sleep(OTHERS_FIRST).await;
+    }
+    Ok(ChannelAnswer::of(&cancel::Reply { found }))
 }

@@ -28,7 +28,7 @@ use protocol::frame::cell::Function;
 use protocol::{Failure, Format};
 
 use crate::bus::Bus;
-use crate::call::{Answer, Call, Deadline};
+use crate::call::{Answer, Call, Cancel, Deadline};
 use crate::config;
 use job::{Done, Returned, Work};
 
@@ -41,6 +41,8 @@ pub struct Input {
     pub bytes: Bytes,
     /// When the function must have returned.
     pub deadline: Deadline,
+    /// Whether it still has to.
+    pub cancel: Cancel,
 }
 
 /// What operations use.
@@ -78,10 +80,10 @@ impl State {
         entrypoint: Option<String>,
         input: Input,
     ) -> Result<Returned, Failure> {
-        let Input { format, bytes, deadline } = input;
+        let Input { format, bytes, deadline, cancel } = input;
         let work = Work::Call { function, entrypoint, format, input: bytes };
         let runs = pool::Runs::Script(Rc::clone(script));
-        match self.pool.run(runs, work, deadline).await {
+        match self.pool.run(runs, work, deadline, cancel).await {
             Ok(Done::Returned(returned)) => Ok(returned),
             Ok(Done::Loaded | Done::Compiled(_)) => Err(death::no_process("protocol")),
             Err(Failure::ActionFailed(mut failed)) => {

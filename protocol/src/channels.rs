@@ -4,6 +4,7 @@
 pub mod script_check;
 pub mod script_get;
 pub mod script_list;
+pub mod supervisor_cancel;
 pub mod supervisor_status;
 
 use schemars::{Schema, SchemaGenerator};
@@ -54,6 +55,7 @@ pub const ALL: &[Spec] = &[
     spec::<script_check::ScriptCheck>(),
     spec::<script_get::ScriptGet>(),
     spec::<script_list::ScriptList>(),
+    spec::<supervisor_cancel::SupervisorCancel>(),
     spec::<supervisor_status::SupervisorStatus>(),
 ];
 

@@ -47,7 +47,12 @@ fn frames_are_what_they_were() {
     let value = serde_bytes::Bytes::new(b"{\"html\":\"\"}");
     let returned = Return { value, output: output.clone(), run: 12 };
     let raised = Raised { reason: Reason::Raised, exception: "ValueError: x".into(), line: Some(3), output };
-    let hello = Hello { protocol: frame::VERSION, abi: abi::VERSION, python: "3.11.7".into(), layers: vec!["seccomp".into()] };
+    let hello = Hello {
+        protocol: frame::VERSION,
+        abi: abi::VERSION,
+        python: "3.11.7".into(),
+        layers: vec!["seccomp".into()],
+    };
     compare("load.frame", &frame_bytes(Operation::Load, &load));
     compare("call.frame", &frame_bytes(Operation::Call, &call));
     compare("return.frame", &frame_bytes(Operation::Return, &returned));

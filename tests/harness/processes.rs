@@ -1,9 +1,10 @@
 //! Processes as `/proc` shows them: who descends from whom, and who is left.
 
 use std::path::Path;
+use std::time::Duration;
 
 /// A process, known by its id and the moment of its start, since ids are used again.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 pub struct Process {
     /// Its id.
     pub pid: u32,
@@ -12,6 +13,13 @@ pub struct Process {
     parent: u32,
     started: u64,
     zombie: bool,
+    ticks: u64,
+}
+
+impl PartialEq for Process {
+    fn eq(&self, other: &Self) -> bool {
+        (self.pid, self.started) == (other.pid, other.started)
+    }
 }
 
 impl Process {
@@ -28,6 +36,7 @@ impl Process {
             parent: fields.get(1)?.parse().ok()?,
             started: fields.get(19)?.parse().ok()?,
             zombie: fields.first() == Some(&"Z"),
+            ticks: fields.get(11)?.parse().ok()?,
         })
     }
 
@@ -41,6 +50,13 @@ impl Process {
     #[must_use]
     pub fn is_zombie(&self) -> bool {
         self.zombie
+    }
+
+    /// How long its own code has run on a processor, when it was looked at; in hundredths of a second, mostly.
+    #[must_use]
+    pub fn worked(&self) -> Duration {
+        Duration::from_secs(self.ticks)
+            / u32::try_from(rustix::param::clock_ticks_per_second()).expect("some ticks")
     }
 
     /// Ends it at once, as the kernel's memory killer would. One that has ended by itself is left alone.

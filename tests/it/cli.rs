@@ -127,6 +127,21 @@ async fn files_are_checked_as_compilers_report() {
     stage.close();
 }
 
+#[tokio::test]
+async fn the_readmes_calls_run_as_they_stand() {
+    let readme = std::fs::read_to_string(tools::repository().join("README.md")).unwrap();
+    let lines: Vec<&str> = readme.lines().filter_map(|line| line.strip_prefix("$ callboard call ")).collect();
+    assert!(lines.len() >= 3, "{lines:?}");
+    let stage = Stage::open().await;
+    for line in lines {
+        let mut command = std::process::Command::new("bash");
+        command.arg("-c").arg(format!("\"$PROGRAM\" call {line}")).env("PROGRAM", tools::callboard());
+        let output = command.env("NATS_URL", stage.node.url()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{line}: {}", text(&output.stderr));
+    }
+    stage.close();
+}
+
 #[test]
 fn a_setting_that_does_not_exist_is_refused_with_its_origin() {
     let folder = tempfile::tempdir().unwrap();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_nats::{HeaderMap, Message};
 use protocol::channel::{self, Code as ChannelCode, Locale};
-use protocol::envelope::{self, CORRELATION_ID, DEADLINE, PROJECT, Project, RequestId};
+use protocol::envelope::{self, CORRELATION_ID, DEADLINE, PROJECT, Project, RequestId, Token};
 use protocol::failure::{Stage, Timeout};
 use protocol::format::CONTENT_TYPE;
 use protocol::{Failure, Format, Id, Problem, Raw, actions, channels, raw};
@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::Bus;
 use super::reply::{Failed, Outgoing};
 use super::stats::Endpoint;
-use crate::call::{Answer, Call, Deadline, Origin, millis};
+use crate::call::{Answer, Call, Cancel, Deadline, Origin, millis};
 use crate::config;
 use crate::router::{ChannelAnswer, ChannelCall, ChannelFailure, Router};
 
@@ -115,8 +115,9 @@ pub(super) async fn action(
     let arrived = Instant::now();
     let Some(mut outgoing) = Outgoing::of(&bus, &message) else { return };
     let (request_id, outcome) = match take(&bus, &mut outgoing, spec, &message) {
-        Ok(call) => {
+        Ok((call, token)) => {
             let id = call.origin.request_id.clone();
+            let _held = bus.held.hold(&id, token, &call.origin.cancel);
             (id, run(&router, spec, call).await)
         }
         Err((id, failure)) => (id, Err(failure)),
@@ -169,7 +170,7 @@ fn take(
     outgoing: &mut Outgoing,
     spec: &'static actions::Spec,
     message: &Message,
-) -> Result<Call, (RequestId, Failure)> {
+) -> Result<(Call, Option<Token>), (RequestId, Failure)> {
     let headers = Headers::read(message.headers.as_ref());
     outgoing.correlation = headers.correlation;
     let refuse = |failure: Failure| (RequestId::generate(), failure);
@@ -192,11 +193,9 @@ fn take(
     let begin = begin.map(|at| u64::try_from(at.as_millisecond()).unwrap_or(0));
     let deadline = deadline(timeout, begin, headers.deadline).map_err(|failure| (id.clone(), failure))?;
     let payload = request.payload.into_bytes(&message.payload);
-    Ok(Call {
-        origin: Origin { request_id: id, correlation: headers.correlation, project, deadline },
-        format,
-        payload,
-    })
+    let cancel = Cancel::default();
+    let origin = Origin { request_id: id, correlation: headers.correlation, project, deadline, cancel };
+    Ok((Call { origin, format, payload }, request.token))
 }
 
 async fn run(router: &Router, spec: &'static actions::Spec, call: Call) -> Answer {
@@ -286,11 +285,9 @@ fn take_channel(
         deadline(timeout, None, headers.deadline).map_err(|_| ChannelFailure::of(ChannelCode::Timeout))?;
     let request_id = RequestId::new(&request.request_id).unwrap_or_else(RequestId::generate);
     let payload = request.payload.into_bytes(&message.payload);
-    Ok(ChannelCall {
-        origin: Origin { request_id, correlation: headers.correlation, project, deadline },
-        format,
-        payload,
-    })
+    let cancel = Cancel::default();
+    let origin = Origin { request_id, correlation: headers.correlation, project, deadline, cancel };
+    Ok(ChannelCall { origin, format, payload })
 }
 
 #[cfg(test)]

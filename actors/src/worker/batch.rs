@@ -14,7 +14,7 @@ use super::job::Work;
 use super::pool::Runs;
 use super::script::Script;
 use super::{Input, State};
-use crate::call::Deadline;
+use crate::call::Call;
 
 /// Longest time for a `render_many` before its contexts are run one by one.
 const TOGETHER: Duration = Duration::from_secs(5);
@@ -30,22 +30,15 @@ pub struct Item {
     pub run: Duration,
 }
 
-/// Renders `contexts`, encoded values of `format`, by `deadline`; the items are in their order.
-pub async fn render(
-    worker: &State,
-    script: &Rc<Script>,
-    format: Format,
-    contexts: Vec<Bytes>,
-    deadline: Deadline,
-) -> Vec<Item> {
-    if contexts.len() > 1 && has_many(worker, script, deadline).await {
-        if let Some(items) = together(worker, script, format, &contexts, deadline).await {
+/// Renders `contexts`, values in the call's format, by the call's deadline; the items are in their order.
+pub async fn render(worker: &State, script: &Rc<Script>, call: &Call, contexts: Vec<Bytes>) -> Vec<Item> {
+    if contexts.len() > 1 && has_many(worker, script, call).await {
+        if let Some(items) = together(worker, script, call, &contexts).await {
             return items;
         }
     }
     let alone = contexts.into_iter().map(|bytes| async move {
-        let input = Input { format, bytes, deadline: deadline.no_later_than(ALONE) };
-        match worker.call(script, Function::Render, None, input).await {
+        match worker.call(script, Function::Render, None, input(call, bytes, ALONE)).await {
             Ok(returned) => Item { outcome: Ok(returned.value), run: returned.run },
             Err(failure) => Item { outcome: Err(failure), run: Duration::ZERO },
         }
@@ -53,25 +46,25 @@ pub async fn render(
     join_all(alone).await
 }
 
-async fn has_many(worker: &State, script: &Rc<Script>, deadline: Deadline) -> bool {
+fn input(call: &Call, bytes: Bytes, longest: Duration) -> Input {
+    let deadline = call.origin.deadline.no_later_than(longest);
+    Input { format: call.format, bytes, deadline, cancel: call.origin.cancel.clone() }
+}
+
+async fn has_many(worker: &State, script: &Rc<Script>, call: &Call) -> bool {
     if script.many.get().is_none() {
         // A script that cannot be loaded fails again, with its reason, when its contexts are run.
-        let _loaded = worker.pool.run(Runs::Script(Rc::clone(script)), Work::Load, deadline).await;
+        let runs = Runs::Script(Rc::clone(script));
+        let _loaded =
+            worker.pool.run(runs, Work::Load, call.origin.deadline, call.origin.cancel.clone()).await;
     }
     script.many.get() == Some(true)
 }
 
-async fn together(
-    worker: &State,
-    script: &Rc<Script>,
-    format: Format,
-    contexts: &[Bytes],
-    deadline: Deadline,
-) -> Option<Vec<Item>> {
-    let bytes = list(format, contexts)?;
-    let input = Input { format, bytes, deadline: deadline.no_later_than(TOGETHER) };
-    let returned = worker.call(script, Function::RenderMany, None, input).await;
-    let returned = match returned {
+async fn together(worker: &State, script: &Rc<Script>, call: &Call, contexts: &[Bytes]) -> Option<Vec<Item>> {
+    let format = call.format;
+    let input = input(call, list(format, contexts)?, TOGETHER);
+    let returned = match worker.call(script, Function::RenderMany, None, input).await {
         Ok(returned) => returned,
         Err(failure) => {
             tracing::debug!(script = %script.record.slug, code = %failure.code(), "a batch failed and runs one by one");

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use protocol::Failure;
-use protocol::failure::{Death, Phases, ProcessDown, Stage, Timeout};
+use protocol::failure::{Cancelled, Death, Phases, ProcessDown, Stage, Timeout};
 
 use super::job::Job;
 use crate::call::millis;
@@ -72,6 +72,12 @@ pub fn process_down(job: &Job, begun: Option<Instant>, scene: Scene, exit: Optio
 #[must_use]
 pub fn no_process(reason: &str) -> Failure {
     Failure::ProcessDown(ProcessDown { reason: Some(reason.to_owned()), death: None })
+}
+
+/// The failure of a call that was cancelled.
+#[must_use]
+pub fn cancelled(by: &str) -> Failure {
+    Failure::Cancelled(Cancelled { by: by.to_owned() })
 }
 
 fn advice(exit: Option<Exit>) -> &'static str {

@@ -8,7 +8,7 @@ use protocol::frame::{self, Operation};
 use protocol::{Failure, Format};
 use tokio::sync::oneshot;
 
-use crate::call::Deadline;
+use crate::call::{Cancel, Deadline};
 
 /// What a cell is to do.
 #[derive(Debug)]
@@ -67,6 +67,8 @@ pub struct Job {
     pub deadline: Deadline,
     /// When it came.
     pub queued: Instant,
+    /// Whether it still has to be done.
+    pub cancel: Cancel,
     /// How often it was taken back from a cell without having begun there.
     pub moves: u8,
     /// Who waits for it.

@@ -15,7 +15,7 @@ use std::rc::{Rc, Weak};
 use std::time::Instant;
 
 use protocol::Failure;
-use protocol::failure::{Cancelled, Overloaded};
+use protocol::failure::Overloaded;
 use protocol::frame::{self, Operation, cell as body, control::Limits};
 use tokio::sync::{Notify, oneshot, watch as watch_channel};
 use tokio::task::JoinHandle;
@@ -25,7 +25,7 @@ use super::death::{self, Exit};
 use super::job::{Done, Job, Outcome, Work};
 use super::script::Script;
 use super::zygote::{self, Zygote};
-use crate::call::Deadline;
+use crate::call::{Cancel, Deadline};
 
 /// What the pool may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,9 +185,9 @@ impl Pool {
     ///
     /// # Errors
     /// How it failed; `OVERLOADED` at once if too many wait.
-    pub async fn run(&self, runs: Runs, work: Work, deadline: Deadline) -> Outcome {
+    pub async fn run(&self, runs: Runs, work: Work, deadline: Deadline, cancel: Cancel) -> Outcome {
         let (reply, outcome) = oneshot::channel();
-        let job = Job { work, deadline, queued: Instant::now(), moves: 0, reply };
+        let job = Job { work, deadline, queued: Instant::now(), cancel, moves: 0, reply };
         self.submit(runs, job);
         outcome.await.unwrap_or_else(|_| Err(Failure::unavailable("worker", 100)))
     }
@@ -457,7 +457,7 @@ impl Pool {
 
     /// Ends every call, running or waiting, and the cells that run them.
     pub fn cancel_all(&self, by: &str) {
-        let cancelled = || Failure::Cancelled(Cancelled { by: by.to_owned() });
+        let cancelled = || death::cancelled(by);
         let (keys, cells): (Vec<_>, Vec<_>) = {
             let state = self.state.borrow();
             (state.groups.keys().cloned().collect(), state.cells.values().cloned().collect())

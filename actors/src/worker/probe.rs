@@ -7,7 +7,7 @@ use protocol::Failure;
 use super::job::Work;
 use super::pool::{Pool, Runs};
 use super::{bounds, python};
-use crate::call::Deadline;
+use crate::call::{Cancel, Deadline};
 use crate::config::Config;
 
 /// Longest wait for the zygote, and then for the cell.
@@ -62,5 +62,8 @@ async fn try_cell(pool: &Pool) -> Result<Probe, Error> {
 pub async fn check(pool: &Pool) -> Result<(), Error> {
     let work = Work::Compile { body: String::new() };
     let why = |failure: Failure| Error::Cell(failure.reason().unwrap_or(failure.code().as_str()).to_owned());
-    pool.run(Runs::Compiler, work, Deadline::within(PATIENCE)).await.map(|_| ()).map_err(why)
+    pool.run(Runs::Compiler, work, Deadline::within(PATIENCE), Cancel::default())
+        .await
+        .map(|_| ())
+        .map_err(why)
 }

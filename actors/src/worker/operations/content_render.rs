@@ -92,7 +92,7 @@ async fn render(
             context(call.format, &request.env, params.unwrap_or_default(), request.data.as_ref())
         };
         let contexts = numbers.iter().map(context).collect();
-        let items = batch::render(worker, script, call.format, contexts, call.origin.deadline).await;
+        let items = batch::render(worker, script, call, contexts).await;
         numbers.into_iter().zip(items).collect::<Vec<_>>()
     });
     let mut outcomes: Vec<Option<batch::Item>> = keys.iter().map(|_| None).collect();

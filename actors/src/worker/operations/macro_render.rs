@@ -21,6 +21,7 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
         format: call.format,
         bytes: request.context.into_bytes(&call.payload),
         deadline: call.origin.deadline,
+        cancel: call.origin.cancel.clone(),
     };
     let returned = worker.call(&script, Function::Render, None, input).await?;
     if request.raw {

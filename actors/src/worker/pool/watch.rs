@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch::Receiver;
 
 use super::{Pool, count, death};
-use crate::worker::cell::{Cell, Phase};
+use crate::worker::cell::{Cell, Flight, Phase};
 use crate::worker::job::Job;
 
 /// How often the pool looks.
@@ -58,7 +58,7 @@ impl Pool {
         for cell in cells {
             self.look_at(&cell, now);
         }
-        self.end_late_in_queues(now);
+        self.end_in_queues(now);
         self.end_unreported(now);
     }
 
@@ -80,6 +80,7 @@ impl Pool {
     }
 
     fn look_at_flights(&self, cell: &Rc<Cell>, now: Instant) {
+        self.look_for_cancelled(cell);
         let (late, ran, behind) = {
             let state = cell.state();
             let Some(front) = state.flights.front() else { return };
@@ -94,8 +95,27 @@ impl Pool {
         } else if late {
             self.kill_late(cell, now);
         } else if behind && ran > PATIENCE {
-            self.withdraw(cell);
+            self.withdraw(cell, 1);
         }
+    }
+
+    /// Ends cancelled calls in a cell's pipe. One that it has begun can only be stopped with the cell.
+    fn look_for_cancelled(&self, cell: &Rc<Cell>) {
+        let cancelled = |flight: &Flight| flight.job.as_ref().is_some_and(|job| job.cancel.is_cancelled());
+        let (first, begun) = {
+            let state = cell.state();
+            let Some(first) = state.flights.iter().position(cancelled) else { return };
+            (first, first == 0 && state.flights.front().is_some_and(|front| cell.has_begun(front.sequence)))
+        };
+        if !begun {
+            self.withdraw(cell, first);
+            return;
+        }
+        count(&self.counts.killed);
+        let (running, waiting) = self.part_flights(cell);
+        self.let_go(cell);
+        running.into_iter().for_each(|(job, _)| job.end(Err(death::cancelled("request"))));
+        self.recover(cell, waiting);
     }
 
     /// Ends a cell whose call is past its deadline. The reply does not wait for the process to be gone.
@@ -120,23 +140,26 @@ impl Pool {
         self.recover(cell, waiting);
     }
 
-    /// Takes back the calls that stand behind a long one.
-    fn withdraw(&self, cell: &Rc<Cell>) {
-        let Some(second) = cell.state().flights.get(1).map(|flight| flight.sequence) else { return };
-        if cell.withdraw_from(second).is_err() {
+    /// Takes back the calls in a cell's pipe from that place on, as far as they are not begun.
+    fn withdraw(&self, cell: &Rc<Cell>, place: usize) {
+        let Some(from) = cell.state().flights.get(place).map(|flight| flight.sequence) else { return };
+        if cell.withdraw_from(from).is_err() {
             return;
         }
         let mut taken = Vec::new();
         {
             let mut state = cell.state_mut();
             state.withdrawn = true;
-            for flight in state.flights.iter_mut().skip(1) {
+            for flight in state.flights.iter_mut().skip(place) {
                 // The page is read after it was written: a call is either seen as begun here or skipped there.
                 if !cell.has_begun(flight.sequence) {
                     taken.extend(flight.job.take());
                 }
             }
         }
+        let (cancelled, taken): (Vec<_>, Vec<_>) =
+            taken.into_iter().partition(|job| job.cancel.is_cancelled());
+        cancelled.into_iter().for_each(|job| job.end(Err(death::cancelled("request"))));
         self.take_back(&cell.key, taken);
         self.pump(&Rc::clone(&cell.key));
     }
@@ -154,27 +177,31 @@ impl Pool {
         }
     }
 
-    fn end_late_in_queues(&self, now: Instant) {
-        let mut late = Vec::new();
+    /// Ends calls that wait and are late or cancelled.
+    fn end_in_queues(&self, now: Instant) {
+        let mut over = Vec::new();
         let mut state = self.state.borrow_mut();
         for group in state.groups.values_mut() {
-            if !group.queue.iter().any(|job| job.late(now)) {
+            let ends = |job: &Job| job.late(now) || job.cancel.is_cancelled();
+            if !group.queue.iter().any(ends) {
                 continue;
             }
             let loading = group.cells.iter().any(|cell| cell.state().phase == Phase::Loading);
             let waiting = std::mem::take(&mut group.queue);
-            let (over, rest): (Vec<Job>, Vec<Job>) = waiting.into_iter().partition(|job| job.late(now));
+            let (ended, rest): (Vec<Job>, Vec<Job>) = waiting.into_iter().partition(ends);
             group.queue = rest.into();
-            late.extend(over.into_iter().map(|job| (job, loading)));
+            over.extend(ended.into_iter().map(|job| (job, loading)));
         }
-        state.queued -= late.len();
+        state.queued -= over.len();
         drop(state);
-        for (job, loading) in late {
-            if loading {
-                let failure = death::deadline(&job, None, death::Scene::default());
-                job.end(Err(failure));
-            } else {
-                end_queued(job);
+        for (job, loading) in over {
+            match (job.cancel.is_cancelled(), loading) {
+                (true, _) => job.end(Err(death::cancelled("request"))),
+                (false, true) => {
+                    let failure = death::deadline(&job, None, death::Scene::default());
+                    job.end(Err(failure));
+                }
+                (false, false) => end_queued(job),
             }
         }
     }

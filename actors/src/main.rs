@@ -1,6 +1,8 @@
 //! The program `callboard`: reads the command line, runs one command, and ends with its status. What the commands
 //! do is in `cli`; nothing else ends the process.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 
 use clap::Parser;

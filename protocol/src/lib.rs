@@ -3,6 +3,8 @@
 //! Everything here is data and pure functions over data. There is no I/O, no clock and no other crate of ours:
 //! the node and the cell, which share nothing else, meet here.
 
+#![forbid(unsafe_code)]
+
 pub mod abi;
 pub mod actions;
 pub mod channel;

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// A process, known by its id and the moment of its start, since ids are used again.
 #[derive(Debug, Clone)]
 pub struct Process {
@@ -61,11 +63,19 @@ impl Process {
 
     /// Ends it at once, as the kernel's memory killer would. One that has ended by itself is left alone.
     pub fn kill(&self) {
-        let pid =
-            i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
+        self.signal(Signal::KILL);
+    }
+
+    /// Stops it where it is; what is sent to it waits.
+    pub fn halt(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).expect("a process id");
         if self.runs() {
             // It may end between the look and the signal.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            let _ = kill_process(pid, signal);
         }
     }
 }

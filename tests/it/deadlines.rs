@@ -1,5 +1,6 @@
 //! Time, and the ends of processes: what a caller learns, how soon, and what is left behind.
 
+mod cancels;
 mod deaths;
 
 use std::time::{Duration, Instant};

@@ -8,6 +8,7 @@ use protocol::frame::{self, Operation};
 use protocol::{Failure, Format};
 use tokio::sync::oneshot;
 
+use super::pool::Runs;
 use crate::call::{Cancel, Deadline};
 
 /// What a cell is to do.
@@ -61,6 +62,8 @@ pub type Outcome = Result<Done, Failure>;
 /// A piece of work on its way.
 #[derive(Debug)]
 pub struct Job {
+    /// What the cell must hold that does it.
+    pub runs: Runs,
     /// What to do.
     pub work: Work,
     /// When it must be over.

@@ -9,7 +9,7 @@ mod event;
 mod status;
 mod watch;
 
-use std::cell::{Cell as Slot, RefCell};
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::{Rc, Weak};
 use std::time::Instant;
@@ -19,6 +19,8 @@ use protocol::failure::Overloaded;
 use protocol::frame::{self, Operation, cell as body, control::Limits};
 use tokio::sync::{Notify, oneshot, watch as watch_channel};
 use tokio::task::JoinHandle;
+
+use status::{Counts, count};
 
 use super::cell::{self, Cell, Phase};
 use super::death::{self, Exit};
@@ -117,16 +119,16 @@ struct State {
     next: u64,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    started: Slot<u64>,
-    killed: Slot<u64>,
-    died: Slot<u64>,
-    evicted: Slot<u64>,
-}
-
-fn count(counter: &Slot<u64>) {
-    counter.set(counter.get() + 1);
+impl State {
+    /// The group of that key, a new one if there is none.
+    fn group(&mut self, key: &Rc<str>, runs: &Runs) -> &mut Group {
+        self.groups.entry(Rc::clone(key)).or_insert_with(|| Group {
+            runs: runs.clone(),
+            queue: VecDeque::new(),
+            cells: Vec::new(),
+            waits: false,
+        })
+    }
 }
 
 /// The pool. Dropping it ends the zygote and every cell.
@@ -187,13 +189,13 @@ impl Pool {
     /// How it failed; `OVERLOADED` at once if too many wait.
     pub async fn run(&self, runs: Runs, work: Work, deadline: Deadline, cancel: Cancel) -> Outcome {
         let (reply, outcome) = oneshot::channel();
-        let job = Job { work, deadline, queued: Instant::now(), cancel, moves: 0, reply };
-        self.submit(runs, job);
+        let job = Job { runs, work, deadline, queued: Instant::now(), cancel, moves: 0, reply };
+        self.submit(job);
         outcome.await.unwrap_or_else(|_| Err(Failure::unavailable("worker", 100)))
     }
 
-    fn submit(&self, runs: Runs, job: Job) {
-        let key = runs.key();
+    fn submit(&self, job: Job) {
+        let key = job.runs.key();
         let mut state = self.state.borrow_mut();
         if state.circuits.open(&key, Instant::now()).is_some() {
             drop(state);
@@ -206,12 +208,7 @@ impl Pool {
             job.end(Err(Failure::Overloaded(Overloaded { retry_after_ms: 100 })));
             return;
         }
-        let group = state.groups.entry(Rc::clone(&key)).or_insert_with(|| Group {
-            runs,
-            queue: VecDeque::new(),
-            cells: Vec::new(),
-            waits: false,
-        });
+        let group = state.group(&key, &job.runs);
         group.queue.push_back(job);
         state.queued += 1;
         drop(state);
@@ -448,8 +445,9 @@ impl Pool {
             job.moves += 1;
             if job.moves > MOST_MOVES {
                 job.end(Err(death::no_process("no_process")));
-            } else if let Some(group) = state.groups.get_mut(key) {
-                group.queue.push_front(job);
+            } else {
+                // The group may have gone with its last cell.
+                state.group(key, &job.runs).queue.push_front(job);
                 state.queued += 1;
             }
         }

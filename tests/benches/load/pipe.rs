@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use callboard::call::Deadline;
+use callboard::call::{Cancel, Deadline};
 use callboard::worker::job::{Done, Work};
 use callboard::worker::pool::{Bounds, Pool, Runs, circuit};
 use callboard::worker::{python, script, zygote};
@@ -67,7 +67,8 @@ pub(crate) async fn print(body: &str) {
 async fn call(pool: &Pool, runs: &Runs) {
     let input = Bytes::from_static(br#"{"env":{"isPreview":false},"params":{"name":"reader"}}"#);
     let work = Work::Call { function: Function::Render, entrypoint: None, format: Format::Json, input };
-    let outcome = pool.run(runs.clone(), work, Deadline::within(Duration::from_secs(5))).await;
+    let outcome =
+        pool.run(runs.clone(), work, Deadline::within(Duration::from_secs(5)), Cancel::default()).await;
     assert!(matches!(outcome, Ok(Done::Returned(_))), "{outcome:?}");
 }
 

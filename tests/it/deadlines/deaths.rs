@@ -11,6 +11,33 @@ use serde_json::{Value, json};
 
 use super::{call, options, request};
 
+/// The process that holds `slug`, idle or not, as the node itself tells.
+async fn cell_of(client: &Client, slug: &str) -> (Process, bool) {
+    let status = client.call("supervisor.status", &json!({})).await;
+    let cells = status.data()["pool"]["cells"].as_array().expect("cells").clone();
+    let cell = cells.iter().find(|cell| cell["script"] == slug).expect("a cell");
+    let pid = u32::try_from(cell["pid"].as_u64().expect("an id")).expect("an id");
+    (Process::find(pid).expect("a process"), cell["busy"] == true)
+}
+
+#[tokio::test]
+async fn a_call_that_had_not_begun_in_a_killed_cell_runs_in_another() {
+    let stage = Stage::with(options()).await;
+    assert!(call(&stage.client, "cases", "", 5_000).await.is_ok());
+    let (cell, _) = cell_of(&stage.client, "cases").await;
+    cell.halt();
+    let kill = async {
+        wait::eventually("the call to stand in the pipe", Duration::from_secs(5), || async {
+            cell_of(&stage.client, "cases").await.1.then_some(())
+        })
+        .await;
+        cell.kill();
+    };
+    let (answer, ()) = tokio::join!(call(&stage.client, "cases", "", 5_000), kill);
+    assert!(answer.is_ok(), "{}", answer.body);
+    stage.close();
+}
+
 /// The process that runs `slug` just now, as the node itself tells.
 pub(super) async fn busy_cell(client: &Client, slug: &str) -> Process {
     wait::eventually("a busy cell", Duration::from_secs(10), || async {
@@ -22,16 +49,21 @@ pub(super) async fn busy_cell(client: &Client, slug: &str) -> Process {
     .await
 }
 
+/// The process that runs `slug`, once it has worked for a while: its call has begun for sure. One that has not begun
+/// moves to another cell when this one dies.
+async fn cell_at_work(client: &Client, slug: &str) -> Process {
+    wait::eventually("a cell at work", Duration::from_secs(10), || async {
+        let cell = busy_cell(client, slug).await;
+        (cell.worked() > Duration::from_millis(200)).then_some(cell)
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_cell_that_is_killed_in_a_call_is_reported_at_once() {
     let stage = Stage::with(options()).await;
     let killed = async {
-        // Once it has worked for a while, the call has begun; until then it would move to another cell.
-        let cell = wait::eventually("a cell at work", Duration::from_secs(10), || async {
-            let cell = busy_cell(&stage.client, "cases").await;
-            (cell.worked() > Duration::from_millis(200)).then_some(cell)
-        })
-        .await;
+        let cell = cell_at_work(&stage.client, "cases").await;
         cell.kill();
         (cell, Instant::now())
     };
@@ -67,12 +99,12 @@ async fn a_cell_that_is_killed_at_any_moment_leaves_no_call_with_a_wrong_answer(
     let mut met = 0;
     for (n, slug) in (0u32..).zip(&slugs) {
         let before = processes::children(zygote);
-        // A thread of its own, so that it can be there in any moment of the cell's first ten milliseconds.
+        // A thread of its own, so that it can be there in any moment of the cell's first forty milliseconds.
         let killer = tokio::task::spawn_blocking(move || {
             let cell = wait::until("a new cell", Duration::from_secs(5), || {
                 processes::children(zygote).into_iter().find(|cell| !before.contains(cell))
             });
-            let moment = Instant::now() + Duration::from_micros(10_000 * u64::from(n) / u64::from(ROUNDS));
+            let moment = Instant::now() + Duration::from_micros(40_000 * u64::from(n) / u64::from(ROUNDS));
             while Instant::now() < moment {
                 std::hint::spin_loop();
             }
@@ -96,7 +128,7 @@ async fn a_zygote_that_is_killed_takes_its_cells_along_and_comes_back() {
     let stage = Stage::with(options()).await;
     assert!(call(&stage.client, "others", "", 5_000).await.is_ok());
     let killed = async {
-        busy_cell(&stage.client, "cases").await;
+        cell_at_work(&stage.client, "cases").await;
         let cells = stage.node.cells();
         assert!(cells.len() >= 2, "{cells:?}");
         zygote(&stage.client).await.kill();

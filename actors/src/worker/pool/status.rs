@@ -1,11 +1,26 @@
-//! How the pool is, for the supervisor.
+//! How the pool is and what it has counted, for the supervisor.
 
+use std::cell::Cell as Slot;
 use std::rc::Rc;
 
 use protocol::channels::supervisor_status as status;
 
 use super::{Group, Pool, Runs};
 use crate::worker::cell::Cell;
+
+/// What happened since the node's start.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) started: Slot<u64>,
+    pub(super) killed: Slot<u64>,
+    pub(super) died: Slot<u64>,
+    pub(super) evicted: Slot<u64>,
+}
+
+/// Counts one more.
+pub(super) fn count(counter: &Slot<u64>) {
+    counter.set(counter.get() + 1);
+}
 
 impl Pool {
     /// How the pool is.

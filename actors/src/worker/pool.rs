@@ -6,6 +6,7 @@
 
 pub mod circuit;
 mod event;
+mod share;
 mod status;
 mod watch;
 
@@ -119,18 +120,6 @@ struct State {
     next: u64,
 }
 
-impl State {
-    /// The group of that key, a new one if there is none.
-    fn group(&mut self, key: &Rc<str>, runs: &Runs) -> &mut Group {
-        self.groups.entry(Rc::clone(key)).or_insert_with(|| Group {
-            runs: runs.clone(),
-            queue: VecDeque::new(),
-            cells: Vec::new(),
-            waits: false,
-        })
-    }
-}
-
 /// The pool. Dropping it ends the zygote and every cell.
 pub struct Pool {
     bounds: Bounds,
@@ -202,7 +191,7 @@ impl Pool {
             job.end(Err(death::no_process("circuit_open")));
             return;
         }
-        if state.queued >= self.bounds.queue {
+        if state.is_full_for(&job.runs, self.bounds.queue) {
             drop(state);
             // A place is free when the longest that may wait before it has gone: about one call's time.
             job.end(Err(Failure::Overloaded(Overloaded { retry_after_ms: 100 })));
@@ -373,7 +362,7 @@ impl Pool {
             if state.running >= self.bounds.places {
                 return;
             }
-            let Some(key) = state.waiting.pop_front() else { return };
+            let Some(key) = state.next_in_turn() else { return };
             if let Some(group) = state.groups.get_mut(&key) {
                 group.waits = false;
             }

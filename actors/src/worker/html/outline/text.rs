@@ -15,10 +15,7 @@ impl Outline<'_> {
     /// Text, as it is written.
     pub(crate) fn text(&mut self, text: &str) {
         let skip_line_feed = std::mem::take(&mut self.skip_line_feed);
-        if self.mode == Mode::Text {
-            return;
-        }
-        if self.is_foreign_text() {
+        if self.mode == Mode::Text || self.is_foreign_text() {
             return;
         }
         let ink = ink(text, skip_line_feed);

@@ -1,0 +1,55 @@
+//! Who gets what of the pool: groups of cells, and the shares of projects. A project may fill three quarters of the
+//! queue, and
+//! among groups that wait for a place the project that holds the fewest comes first, so that one that floods the pool
+//! leaves the others theirs.
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use super::{Group, Runs, State};
+
+impl Runs {
+    /// Whose it is; a parser is nobody's.
+    fn project(&self) -> &str {
+        match self {
+            Self::Script(script) => &script.record.project,
+            Self::Compiler => "",
+        }
+    }
+}
+
+impl State {
+    /// The group of that key, a new one if there is none.
+    pub(super) fn group(&mut self, key: &Rc<str>, runs: &Runs) -> &mut Group {
+        self.groups.entry(Rc::clone(key)).or_insert_with(|| Group {
+            runs: runs.clone(),
+            queue: VecDeque::new(),
+            cells: Vec::new(),
+            waits: false,
+        })
+    }
+
+    /// Whether a call of `runs` finds no room in a queue of `most`, or its project has its share of it.
+    pub(super) fn is_full_for(&self, runs: &Runs, most: usize) -> bool {
+        let share = most - most / 4;
+        if self.queued < share {
+            return false;
+        }
+        let of_project = self.groups.values().filter(|group| group.runs.project() == runs.project());
+        self.queued >= most || of_project.map(|group| group.queue.len()).sum::<usize>() >= share
+    }
+
+    /// Takes the group whose turn it is from those that wait.
+    pub(super) fn next_in_turn(&mut self) -> Option<Rc<str>> {
+        let mut held: HashMap<&str, usize> = HashMap::new();
+        for group in self.groups.values() {
+            let places = group.cells.iter().filter(|cell| cell.state().holds_place).count();
+            *held.entry(group.runs.project()).or_default() += places;
+        }
+        let places =
+            |key: &Rc<str>| self.groups.get(key).and_then(|group| held.get(group.runs.project())).copied();
+        let turn =
+            self.waiting.iter().enumerate().min_by_key(|(_, key)| places(key)).map(|(turn, _)| turn)?;
+        self.waiting.remove(turn)
+    }
+}

@@ -76,15 +76,9 @@ test-long: build $(VENV)/ready ## minutes of faults under load
 	$(TOLD) cargo test -p callboard-tests --features long --test long --locked -- --nocapture
 
 .PHONY: bench
-bench: $(VENV)/ready ## speed, as ratios to an echo on the same broker; a release build
-	cargo build --release -p callboard -p callboard-cell --locked
-	$(TOLD) CALLBOARD_BIN="$(RELEASE)/callboard" CALLBOARD_CELL="$(RELEASE)/libcallboard_cell.so" \
-		cargo bench -p callboard-tests --locked
-
-.PHONY: bench
 bench: $(VENV)/ready ## round trips, throughput and memory beside an echo on the same broker; results belong in docs/benchmarks.md
 	cargo build --workspace --release --locked
-	@CALLBOARD_BIN="$(RELEASE)/callboard" CALLBOARD_CELL="$(RELEASE)/libcallboard_cell.so" CALLBOARD_NATS_SERVER="$$(.ci/nats-server "$(VENV)")" \
+	@$(TOLD) CALLBOARD_BIN="$(RELEASE)/callboard" CALLBOARD_CELL="$(RELEASE)/libcallboard_cell.so" \
 		cargo bench -p callboard-tests --bench load --locked
 
 .PHONY: demo

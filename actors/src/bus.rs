@@ -4,6 +4,7 @@
 
 pub mod ask;
 pub mod intake;
+pub mod login;
 pub mod reply;
 pub mod service;
 pub mod stats;
@@ -42,9 +43,12 @@ pub enum Error {
         /// What the client says.
         why: String,
     },
+    /// The broker does not let us in.
+    #[error("the broker at {0} does not let this user in")]
+    Denied(String),
     /// A file that the connection needs.
-    #[error("cannot read the credentials: {0}")]
-    Credentials(std::io::Error),
+    #[error(transparent)]
+    Login(#[from] login::Error),
     /// The connection broke while the node was starting.
     #[error("the broker refused a subscription: {0}")]
     Subscribe(String),
@@ -85,12 +89,13 @@ impl Bus {
     pub async fn connect(config: &config::Config, node: &str, url: &str) -> Result<Rc<Self>, Error> {
         let (counter, connections) = watch::channel(0_u64);
         let stop = watch::Sender::new(false);
-        let options = options(config, node, counter, stop.subscribe()).await?;
+        let options = options(config, node, url, counter, stop.subscribe()).await?;
         let connect = tokio::time::timeout(CONNECT, options.connect(url)).await;
         let failed = |why: String| Error::Connect { url: config::without_login(url), why };
-        let client = connect
-            .map_err(|_| failed("no answer".to_owned()))?
-            .map_err(|error| failed(error.to_string()))?;
+        let client = match connect.map_err(|_| failed("no answer".to_owned()))? {
+            Err(error) if login::is_denied(&error) => return Err(Error::Denied(config::without_login(url))),
+            connected => connected.map_err(|error| failed(error.to_string()))?,
+        };
         let largest = client.max_payload();
         if largest < WANTED_PAYLOAD {
             tracing::warn!(
@@ -270,10 +275,12 @@ impl Drop for InFlight {
 async fn options(
     config: &config::Config,
     node: &str,
+    url: &str,
     counter: watch::Sender<u64>,
     stop: watch::Receiver<bool>,
 ) -> Result<ConnectOptions, Error> {
-    let mut options = ConnectOptions::new()
+    let options = login::options(&config.nats, url)
+        .await?
         .name(format!("callboard {node}"))
         .ping_interval(PING)
         .connection_timeout(CONNECT)
@@ -292,12 +299,5 @@ async fn options(
             }
             std::future::ready(())
         });
-    if let Some(file) = &config.nats.credentials {
-        let text = tokio::fs::read_to_string(file).await.map_err(Error::Credentials)?;
-        options = options.credentials(&text).map_err(Error::Credentials)?;
-    }
-    if let Some(file) = &config.nats.ca {
-        options = options.add_root_certificates(file.clone());
-    }
     Ok(options)
 }

@@ -156,7 +156,7 @@ impl Call {
     /// # Errors
     /// The payload breaks its schema.
     pub fn read<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, Problem> {
-        raw::read(self.format, &self.payload, "payload")
+        raw::read_object(self.format, &self.payload, "payload")
     }
 }
 

@@ -53,12 +53,21 @@ impl Error {
         matches!(self, Self::Bus(bus::Error::Connect { .. }))
     }
 
+    /// Whether the broker is there but does not let the node in.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Bus(bus::Error::Denied(_)))
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn remediation(&self) -> &'static str {
         match self {
             Self::Bus(bus::Error::Connect { .. }) => "start a broker there, or name another with --nats",
-            Self::Bus(bus::Error::Credentials(_)) => "name a readable credentials file with nats.credentials",
+            Self::Bus(bus::Error::Login(_)) => "name a readable credentials file with nats.credentials",
+            Self::Bus(bus::Error::Denied(_)) => {
+                "check user and password in the address, or name a credentials file with nats.credentials"
+            }
             Self::Bus(bus::Error::Subscribe(_) | bus::Error::Deaf(_)) => {
                 "let this user subscribe to Callboard's subjects and $SRV.>, and publish to inboxes"
             }

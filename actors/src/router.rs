@@ -61,7 +61,7 @@ impl ChannelCall {
     /// # Errors
     /// `VALIDATION_ERROR` naming the path.
     pub fn read<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, ChannelFailure> {
-        raw::read(self.format, &self.payload, "payload").map_err(ChannelFailure::validation)
+        raw::read_object(self.format, &self.payload, "payload").map_err(ChannelFailure::validation)
     }
 }
 

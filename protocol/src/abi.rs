@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::raw::{AnyObject, Raw};
+use crate::raw::{self, AnyObject, Raw};
 
 /// The version that a cell reports when it starts.
 pub const VERSION: u32 = 1;
@@ -56,7 +56,7 @@ impl Kind {
 #[schemars(rename = "MacroContext")]
 pub struct Context<'a> {
     /// Where and how the page is shown.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "raw::object")]
     pub env: Env<'a>,
     /// The macro's parameters.
     pub params: Option<AnyObject>,
@@ -78,7 +78,7 @@ pub struct Env<'a> {
     #[serde(borrow)]
     pub hook: Option<Cow<'a, str>>,
     /// What the page is made from.
-    #[serde(borrow)]
+    #[serde(default, borrow, deserialize_with = "raw::optional_object")]
     pub source: Option<Source<'a>>,
 }
 
@@ -116,13 +116,13 @@ mod tests {
     use super::*;
     use crate::format::Format;
     use crate::problem::Problem;
-    use crate::raw::read;
 
     fn context(json: &str) -> Result<(), Problem> {
         let packed =
             rmp_serde::to_vec_named(&serde_json::from_str::<serde_json::Value>(json).unwrap()).unwrap();
-        let of_json = read::<Context<'_>>(Format::Json, json.as_bytes(), "context").map(|_| ());
-        let of_message_pack = read::<Context<'_>>(Format::MessagePack, &packed, "context").map(|_| ());
+        let of_json = raw::read_object::<Context<'_>>(Format::Json, json.as_bytes(), "context").map(|_| ());
+        let of_message_pack =
+            raw::read_object::<Context<'_>>(Format::MessagePack, &packed, "context").map(|_| ());
         assert_eq!(of_json.as_ref().err().map(|p| &p.path), of_message_pack.as_ref().err().map(|p| &p.path));
         of_json
     }

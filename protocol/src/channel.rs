@@ -216,6 +216,7 @@ pub struct Envelope<'a> {
     /// When the caller sent it.
     pub timestamp: u64,
     /// Who asks.
+    #[serde(deserialize_with = "raw::object")]
     pub context: OperatorContext,
     /// Follows the channel's own schema.
     #[serde(borrow)]
@@ -266,16 +267,17 @@ impl<'a> Request<'a> {
     /// # Errors
     /// The body is no request for this channel.
     pub fn read(format: Format, body: &'a [u8], channel: &str) -> Result<Self, Box<Refused>> {
-        let problem = match raw::read::<Envelope<'a>>(format, body, ROOT) {
+        let problem = match raw::read_object::<Envelope<'a>>(format, body, ROOT) {
             Ok(envelope) if envelope.channel == channel => return Ok(Self::of_envelope(envelope)),
             Ok(_) => Problem::new("channel", "names another channel than the subject does"),
-            Err(problem) => match raw::read::<Probe>(format, body, ROOT) {
+            Err(problem) => match raw::read_object::<Probe>(format, body, ROOT) {
                 Ok(Probe { payload: None }) => return Ok(Self::of_bare(format, body)),
                 Ok(Probe { payload: Some(_) }) => problem,
                 Err(unreadable) => unreadable,
             },
         };
-        let saved = raw::read::<Remains<'_>>(format, body, ROOT).ok().and_then(|remains| remains.request_id);
+        let saved =
+            raw::read_object::<Remains<'_>>(format, body, ROOT).ok().and_then(|remains| remains.request_id);
         let request_id = saved.and_then(|id| id.read::<String>(ROOT).ok()).filter(|id| id.len() <= 128);
         Err(Box::new(Refused { request_id: request_id.unwrap_or_else(new_id), problem }))
     }

@@ -217,9 +217,9 @@ impl<'a> Request<'a> {
         action: &str,
         known: impl Fn(&str) -> bool,
     ) -> Result<Self, Box<Refused>> {
-        match raw::read::<Envelope<'a>>(format, body, ROOT) {
+        match raw::read_object::<Envelope<'a>>(format, body, ROOT) {
             Ok(envelope) => Self::of_envelope(envelope, action, known),
-            Err(problem) => match raw::read::<Probe>(format, body, ROOT) {
+            Err(problem) => match raw::read_object::<Probe>(format, body, ROOT) {
                 Ok(Probe { payload: None }) => Ok(Self::of_bare(format, body)),
                 Ok(Probe { payload: Some(_) }) => Err(refuse(saved_id(format, body), problem.into())),
                 Err(unreadable) => Err(refuse(None, unreadable.into())),
@@ -279,7 +279,7 @@ fn refuse(request_id: Option<RequestId>, failure: Failure) -> Box<Refused> {
 }
 
 fn saved_id(format: Format, body: &[u8]) -> Option<RequestId> {
-    raw::read::<Remains<'_>>(format, body, ROOT).ok()?.request_id?.read(ROOT).ok()
+    raw::read_object::<Remains<'_>>(format, body, ROOT).ok()?.request_id?.read(ROOT).ok()
 }
 
 /// The reply of a success, with the action's data as they are.
@@ -353,7 +353,7 @@ impl Reply {
     /// # Errors
     /// The bytes are no reply.
     pub fn read(format: Format, body: &[u8]) -> Result<Self, Problem> {
-        raw::read(format, body, ROOT)
+        raw::read_object(format, body, ROOT)
     }
 }
 

@@ -121,7 +121,8 @@ fn requests_that_were_right_are_still_right() {
     for (format, body) in [(Format::Json, &json), (Format::MessagePack, &packed)] {
         let request = envelope::Request::read(format, body, "macro.render", |_| true).unwrap();
         assert_eq!(request.timeout_ms, Some(250));
-        let payload: crate::actions::macro_render::Request<'_> = request.payload.read("payload").unwrap();
+        let payload: crate::actions::macro_render::Request<'_> =
+            request.payload.read_object("payload").unwrap();
         assert_eq!(payload.script, "gallery");
         raw::check_depth(format, body, 16).unwrap();
     }

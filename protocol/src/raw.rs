@@ -54,6 +54,14 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// Reads the value as the object `T`; `root` is its path in messages.
+    ///
+    /// # Errors
+    /// Says where the value is not a `T`.
+    pub fn read_object<'b, T: Deserialize<'b>>(&'b self, root: &str) -> Result<T, Problem> {
+        read_object(self.format, &self.bytes, root)
+    }
+
     /// Reads the value as `T`; `root` is its path in messages.
     ///
     /// # Errors
@@ -77,6 +85,60 @@ pub fn read<'a, T: Deserialize<'a>>(format: Format, bytes: &'a [u8], root: &str)
         Format::Json => read_json(bytes, root),
         Format::MessagePack => read_message_pack(bytes, root),
     }
+}
+
+/// Reads one object of `format` from the whole of `bytes`. What serde would also take, a list with the fields in their
+/// order, is refused.
+///
+/// # Errors
+/// Says where the bytes are not a `T`, without quoting them.
+pub fn read_object<'a, T: Deserialize<'a>>(
+    format: Format,
+    bytes: &'a [u8],
+    root: &str,
+) -> Result<T, Problem> {
+    read::<Object<T>>(format, bytes, root).map(|Object(value)| value)
+}
+
+/// A value that is an object on the wire.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        object(deserializer).map(Self)
+    }
+}
+
+/// For fields whose value must be an object: `#[serde(deserialize_with = "raw::object")]`.
+///
+/// # Errors
+/// The value is none.
+pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Entries<T>(std::marker::PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<T, A::Error> {
+            T::deserialize(de::value::MapAccessDeserializer::new(entries))
+        }
+    }
+    deserializer.deserialize_map(Entries(std::marker::PhantomData))
+}
+
+/// The same for fields that may be left out or null; they need `#[serde(default)]` as well.
+///
+/// # Errors
+/// The value is neither null nor an object.
+pub fn optional_object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::<Object<T>>::deserialize(deserializer).map(|found| found.map(|Object(value)| value))
 }
 
 fn read_json<'a, T: Deserialize<'a>>(bytes: &'a [u8], root: &str) -> Result<T, Problem> {
@@ -459,6 +521,36 @@ mod tests {
         let mut bytes = b"\x81\xa5value".to_vec();
         bytes.extend(std::iter::repeat_n(0x91, 1 << 20));
         read::<Holder<'_>>(Format::MessagePack, &bytes, "$").unwrap_err();
+    }
+
+    #[test]
+    fn an_object_is_not_taken_from_a_list() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Outer {
+            #[serde(deserialize_with = "object")]
+            _inner: Inner,
+            #[serde(default, deserialize_with = "optional_object")]
+            other: Option<Inner>,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        struct Inner {
+            _a: u8,
+        }
+        for (json, path) in [
+            (r#"[{"_a":1}]"#, Some("$")),
+            (r#"{"_inner":[1]}"#, Some("_inner")),
+            (r#"{"_inner":{"_a":1},"other":[1]}"#, Some("other")),
+            (r#"{"_inner":{"_a":1},"other":null}"#, None),
+            (r#"{"_inner":{"_a":1},"other":{"_a":2}}"#, None),
+        ] {
+            for (format, bytes) in
+                [(Format::Json, json.as_bytes().to_vec()), (Format::MessagePack, message_pack(json))]
+            {
+                let problem =
+                    read_object::<Outer>(format, &bytes, "$").map(|outer| outer.other.is_some()).err();
+                assert_eq!(problem.map(|problem| problem.path).as_deref(), path, "{json} {format:?}");
+            }
+        }
     }
 
     #[test]

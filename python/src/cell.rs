@@ -160,10 +160,11 @@ impl Cell<'_> {
     }
 
     fn complain(&mut self, operation: Operation, sequence: u64, problem: Problem) -> Result<(), End> {
+        let too_large = problem.is_size();
         let Problem { path, problem } = problem;
         let output = self.streams.take();
         let size = path.len() + problem.len() + size_of(&output);
-        self.reply.send(operation, sequence, &Complaint { path, problem, output }, size)
+        self.reply.send(operation, sequence, &Complaint { path, problem, too_large, output }, size)
     }
 }
 

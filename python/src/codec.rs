@@ -42,6 +42,16 @@ pub(crate) struct Problem {
     pub(crate) problem: String,
 }
 
+/// How the problem of a value begins that takes more bytes than it may.
+const TOO_LARGE: &str = "larger than";
+
+impl Problem {
+    /// Whether the value would be right if it were smaller.
+    pub(crate) fn is_size(&self) -> bool {
+        self.problem.starts_with(TOO_LARGE)
+    }
+}
+
 /// Reads `bytes`, which must hold exactly one value, into a Python object.
 ///
 /// # Errors

@@ -4,8 +4,9 @@
 use std::time::{Duration, SystemTime};
 
 use async_nats::client::RequestErrorKind;
-use async_nats::{ConnectErrorKind, ConnectOptions, HeaderMap, Message, StatusCode};
+use async_nats::{HeaderMap, Message, StatusCode};
 use bytes::Bytes;
+use callboard::bus::login;
 use callboard::config::without_login;
 use callboard::{broker, config};
 use futures_util::StreamExt;
@@ -85,29 +86,20 @@ impl Client {
         let url = url(&config.nats);
         let shown = without_login(&url);
         let unreachable = |why: String| Error::Unreachable { url: shown.clone(), why };
-        let mut options = ConnectOptions::new()
+        let options =
+            login::options(&config.nats, &url).await.map_err(|error| unreachable(error.to_string()))?;
+        let options = options
             .name("callboard command line")
             .connection_timeout(CONNECT)
             .request_timeout(None)
             .max_reconnects(1);
-        if let Some(file) = &config.nats.credentials {
-            let failed = |error| unreachable(format!("{}: {error}", file.display()));
-            options = options.credentials_file(file).await.map_err(failed)?;
-        }
-        if let Some(file) = &config.nats.ca {
-            options = options.add_root_certificates(file.clone());
-        }
         // The client's own limit does not cover the look-up of a name.
         let connected = tokio::time::timeout(CONNECT + GRACE, options.connect(url.as_str())).await;
         let nats = match connected {
             Err(_elapsed) => return Err(unreachable("timed out".to_owned())),
             Ok(Ok(nats)) => nats,
-            Ok(Err(error)) => match error.kind() {
-                ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-                    return Err(Error::Denied { url: shown });
-                }
-                _ => return Err(unreachable(error.to_string())),
-            },
+            Ok(Err(error)) if login::is_denied(&error) => return Err(Error::Denied { url: shown }),
+            Ok(Err(error)) => return Err(unreachable(error.to_string())),
         };
         let prefix = Prefix::new(&config.node.prefix).unwrap_or_default();
         Ok(Self { nats, prefix, url: shown })

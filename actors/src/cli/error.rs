@@ -77,6 +77,7 @@ impl Error {
                 client::Error::Unreadable => OTHER,
             },
             Self::Node(error) if error.is_unreachable() => UNREACHABLE,
+            Self::Node(error) if error.is_denied() => DENIED,
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => 5,
             Self::Node(_) | Self::Broker(_) | Self::Telemetry(_) => OTHER,
             Self::File { .. } | Self::Console(_) | Self::System { .. } => OTHER,

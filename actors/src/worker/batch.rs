@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
 use protocol::frame::cell::Function;
 use protocol::writer::Writer;
 use protocol::{Failure, Format, Raw, raw};
@@ -20,6 +20,9 @@ use crate::call::Call;
 const TOGETHER: Duration = Duration::from_secs(5);
 /// Longest time for one context.
 const ALONE: Duration = Duration::from_secs(5);
+
+/// Contexts that wait or run at once where they run one by one.
+const AT_ONCE: usize = 32;
 
 /// What one context gave.
 #[derive(Debug)]
@@ -43,7 +46,8 @@ pub async fn render(worker: &State, script: &Rc<Script>, call: &Call, contexts: 
             Err(failure) => Item { outcome: Err(failure), run: Duration::ZERO },
         }
     });
-    join_all(alone).await
+    // A page may hold more macros than the pool's queue has room for.
+    futures_util::stream::iter(alone).buffered(AT_ONCE).collect().await
 }
 
 fn input(call: &Call, bytes: Bytes, longest: Duration) -> Input {

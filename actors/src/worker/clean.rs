@@ -25,8 +25,8 @@ pub fn read(format: Format, bytes: &[u8]) -> Result<MacroResult<'_>, Failure> {
     if bytes.len() > LARGEST {
         return Err(limits("result", format!("{} bytes, at most {LARGEST} are allowed", bytes.len())));
     }
-    let checked =
-        raw::check_depth(format, bytes, raw::DEEPEST + 1).and_then(|()| raw::read(format, bytes, "result"));
+    let checked = raw::check_depth(format, bytes, raw::DEEPEST + 1)
+        .and_then(|()| raw::read_object(format, bytes, "result"));
     checked.map_err(|problem| Failure::response(problem.path, problem.problem))
 }
 

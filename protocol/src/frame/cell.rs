@@ -198,6 +198,9 @@ pub struct Complaint {
     pub path: String,
     /// What the contract asks for, without the value.
     pub problem: String,
+    /// Whether the value was too large to be sent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub too_large: bool,
     /// What was printed.
     #[serde(default, skip_serializing_if = "Output::is_empty")]
     pub output: Output,

@@ -89,7 +89,7 @@ impl<'a> Output<'a> {
 
     #[cold]
     fn too_large(&self) -> Fault {
-        Fault::whole(format!("larger than {} bytes", self.limit))
+        Fault::whole(format!("{} {} bytes", super::TOO_LARGE, self.limit))
     }
 }
 

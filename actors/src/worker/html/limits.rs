@@ -20,7 +20,8 @@ pub struct Limits {
     pub formatting: usize,
     /// Attributes of one tag.
     pub attributes: usize,
-    /// Elements, attributes and comments in all, counting also those that the parser adds of itself.
+    /// Elements, attributes and comments in all, counting also those that the parser adds of itself. However high
+    /// this is, no more than two for each byte of input, and 256, are let through: what costs much must be long.
     pub nodes: usize,
     /// Different names, over seven bytes long, of attributes and of elements that the parser has no rules for.
     pub names: usize,
@@ -131,6 +132,8 @@ pub fn check(html: &str, limits: &Limits) -> Result<(), Exceeded> {
 pub(super) fn survey(html: &str, limits: &Limits) -> Result<Survey, Exceeded> {
     within(Limit::Bytes, html.len(), limits.bytes)?;
     within(Limit::References, memchr::memchr_iter(b'&', html.as_bytes()).count(), limits.references)?;
+    let limits =
+        Limits { nodes: limits.nodes.min(html.len().saturating_mul(2).saturating_add(256)), ..*limits };
     let mut tokens = Tokens::new(html);
     let mut outline = Outline::new();
     let mut vocabulary = Vocabulary::new();
@@ -166,7 +169,7 @@ pub(super) fn survey(html: &str, limits: &Limits) -> Result<Survey, Exceeded> {
             }
         };
         survey.regular &= change.is_all(before, (outline.depth(), outline.tally()));
-        bounded(&outline, limits)?;
+        bounded(&outline, &limits)?;
     }
     survey.regular &= outline.depth() == 0;
     survey.elements = outline.tally().elements;

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use protocol::abi::{Env, Kind};
 use protocol::actions::content_render::{LARGEST, Macro, OnError, Reply, Request, Status, Syntax};
 use protocol::failure::InvalidResponse;
+use protocol::raw::AnyObject;
 use protocol::writer::Writer;
 use protocol::{Failure, Format, Raw};
 
@@ -26,7 +27,10 @@ use crate::worker::{State, batch, clean};
 /// The request is wrong, the page past a limit, or a macro failed and `onError` is `fail`.
 pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
     let request: Request<'_> = call.read()?;
-    let env: Env<'_> = request.env.read("payload.env")?;
+    let env: Env<'_> = request.env.read_object("payload.env")?;
+    if let Some(data) = &request.data {
+        data.read::<AnyObject>("payload.data")?;
+    }
     if request.content.len() > LARGEST {
         return Err(Failure::request("payload.content", format!("expected at most {LARGEST} bytes")));
     }

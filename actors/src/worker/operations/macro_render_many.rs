@@ -22,7 +22,7 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
         return Err(Failure::request("payload.contexts", format!("expected at most {MOST} contexts")));
     }
     for (number, context) in request.contexts.iter().enumerate() {
-        context.read::<abi::Context<'_>>(&format!("payload.contexts[{number}]"))?;
+        context.read_object::<abi::Context<'_>>(&format!("payload.contexts[{number}]"))?;
     }
     let script = worker.scripts.find(&call.origin, Kind::Macro, &request.script).await?;
     let contexts = request.contexts.into_iter().map(|context| context.into_bytes(&call.payload)).collect();

@@ -392,5 +392,6 @@ fn raised_failure(raised: Raised) -> Failure {
 
 fn invalid(complaint: Complaint) -> Failure {
     let Problem { path, problem } = Problem::new(complaint.path, complaint.problem);
-    Failure::InvalidResponse(InvalidResponse { path, problem, reason: None, output: complaint.output.text() })
+    let reason = complaint.too_large.then(|| "too_large".to_owned());
+    Failure::InvalidResponse(InvalidResponse { path, problem, reason, output: complaint.output.text() })
 }

@@ -109,6 +109,8 @@ fn what_only_looks_closed_is_counted_as_open() {
 fn what_the_parser_multiplies_is_counted_as_multiplied() {
     let open = "<p><b><i><u><s><tt><em><big><code></p>";
     assert_eq!(refused(&format!("{open}{}", "<p>x".repeat(20_000))), Some(Limit::Nodes));
+    let attributes: String = (0..60).map(|number| format!(" a{number}")).collect();
+    assert_eq!(refused(&format!("<p><b{attributes}></p>{}", "<p>x".repeat(200))), Some(Limit::Nodes));
     let title = "t".repeat(10_000);
     assert_eq!(refused(&format!("<p><b title={title}></p>{}", "<p>x".repeat(200))), Some(Limit::Result));
     let html: String = (0..5_000).map(|number| format!("<html a{number}>")).collect();

@@ -27,6 +27,8 @@ use futures_util::future::LocalBoxFuture;
 use protocol::frame::cell::Function;
 use protocol::{Failure, Format};
 
+use tokio::sync::Semaphore;
+
 use crate::bus::Bus;
 use crate::call::{Answer, Call, Cancel, Deadline};
 use crate::config;
@@ -55,6 +57,8 @@ pub struct State {
     pub pool: Rc<pool::Pool>,
     /// Cleans HTML.
     pub cleaner: Arc<html::Cleaner>,
+    /// Pages that may be read at once: a large one takes 150 MB for a moment.
+    pub pages: Semaphore,
 }
 
 impl State {
@@ -66,6 +70,7 @@ impl State {
             bus,
             pool: pool::Pool::new(bounds(config), command),
             cleaner: Arc::new(html::Cleaner::new(&config.iframe_hosts)),
+            pages: Semaphore::new(bounds(config).cores),
         })
     }
 

@@ -35,10 +35,11 @@ pub struct Item {
 
 /// Renders `contexts`, values in the call's format, by the call's deadline; the items are in their order.
 pub async fn render(worker: &State, script: &Rc<Script>, call: &Call, contexts: Vec<Bytes>) -> Vec<Item> {
-    if contexts.len() > 1 && has_many(worker, script, call).await {
-        if let Some(items) = together(worker, script, call, &contexts).await {
-            return items;
-        }
+    if contexts.len() > 1
+        && has_many(worker, script, call).await
+        && let Some(items) = together(worker, script, call, &contexts).await
+    {
+        return items;
     }
     let alone = contexts.into_iter().map(|bytes| async move {
         match worker.call(script, Function::Render, None, input(call, bytes, ALONE)).await {

@@ -1,6 +1,7 @@
 //! The zygote as the node sees it: a process that forks cells on request. What runs in it is in the crate `python`;
 //! who needs a cell when is the pool's business.
 
+use std::cell::Cell;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -91,7 +92,7 @@ pub struct Zygote {
     pub pid: u32,
     /// What it is.
     pub ready: Ready,
-    child: std::cell::RefCell<tokio::process::Child>,
+    child: Cell<Option<tokio::process::Child>>,
 }
 
 impl Zygote {
@@ -134,7 +135,7 @@ impl Zygote {
         if ready.protocol != frame::VERSION || ready.abi != abi::VERSION {
             return Err(Error::Version { protocol: ready.protocol, abi: ready.abi });
         }
-        Ok(Self { control, pid, ready, child: std::cell::RefCell::new(child) })
+        Ok(Self { control, pid, ready, child: Cell::new(Some(child)) })
     }
 
     /// Asks for a cell that gets `pipe` and `page`.
@@ -167,7 +168,7 @@ impl Zygote {
 
     /// Ends the process if it has not ended, and waits for it.
     pub async fn reap(&self) {
-        let mut child = self.child.borrow_mut();
+        let Some(mut child) = self.child.take() else { return };
         let _gone_already = child.start_kill();
         if let Err(error) = child.wait().await {
             tracing::warn!(%error, "the zygote's end cannot be seen");

@@ -61,6 +61,7 @@ async fn read_page(worker: &State, content: String, syntax: Syntax) -> Result<Pa
         Syntax::Markdown => content::Format::Markdown,
         Syntax::Html => content::Format::Html,
     };
+    let _permit = worker.pages.acquire().await.map_err(|_| Failure::unavailable("worker", 100))?;
     let cleaner = Arc::clone(&worker.cleaner);
     let read = tokio::task::spawn_blocking(move || Page::new(&content, format, &cleaner)).await;
     match read.map_err(|_| Failure::unavailable("cleaner", 100))? {

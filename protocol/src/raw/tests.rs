@@ -1,0 +1,130 @@
+//! Tests of reading, copying and measuring raw values.
+
+use super::*;
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Holder<'a> {
+    #[serde(borrow)]
+    value: Raw<'a>,
+    #[allow(dead_code, reason = "only its type is looked at")]
+    count: Option<u8>,
+}
+
+fn message_pack(json: &str) -> Vec<u8> {
+    rmp_serde::to_vec_named(&serde_json::from_str::<serde_json::Value>(json).unwrap()).unwrap()
+}
+
+#[test]
+fn a_json_value_is_the_slice_it_came_in() {
+    let holder: Holder<'_> = read(Format::Json, br#"{"value": [1, {"a" : 2.50}] }"#, "$").unwrap();
+    assert_eq!(holder.value.bytes(), br#"[1, {"a" : 2.50}]"#);
+    assert!(matches!(holder.value.bytes, Cow::Borrowed(_)));
+}
+
+#[test]
+fn a_message_pack_value_is_copied_unchanged() {
+    let inner = r#"[1,-70000,18446744073709551615,{"a":2.5,"b":[true,null,"é"]}]"#;
+    let bytes = message_pack(&format!(r#"{{"value":{inner}}}"#));
+    let holder: Holder<'_> = read(Format::MessagePack, &bytes, "$").unwrap();
+    assert_eq!(holder.value.bytes(), message_pack(inner));
+}
+
+#[test]
+fn a_big_integer_extension_survives_and_others_are_refused() {
+    let mut bytes = vec![0x81, 0xa5];
+    bytes.extend_from_slice(b"value");
+    let mut good = bytes.clone();
+    put_extension(&mut good, BIG_INTEGER, b"-123456789012345678901234567890").unwrap();
+    let holder: Holder<'_> = read(Format::MessagePack, &good, "$").unwrap();
+    assert_eq!(holder.value.bytes(), &good[7..]);
+    for (kind, digits) in [(2, b"12".as_slice()), (1, b"1x"), (1, b""), (1, b"-")] {
+        let mut bad = bytes.clone();
+        put_extension(&mut bad, kind, digits).unwrap();
+        let problem = read::<Holder<'_>>(Format::MessagePack, &bad, "$").unwrap_err();
+        assert_eq!(problem, Problem::new("value", "an extension type that is not a big integer"));
+    }
+}
+
+#[test]
+fn bytes_and_keys_that_are_not_text_are_refused_with_their_path() {
+    let problem = read::<Holder<'_>>(Format::MessagePack, b"\x81\xa5value\xc4\x01x", "$").unwrap_err();
+    assert_eq!(problem, Problem::new("value", "bytes are not allowed: encode them as text"));
+    let problem = read::<Holder<'_>>(Format::MessagePack, b"\x81\xa5value\x81\x01\x01", "$").unwrap_err();
+    assert_eq!(problem.problem, "expected a key that is a string");
+}
+
+#[test]
+fn a_wrong_type_is_named_by_its_path_in_both_formats() {
+    let json = r#"{"value": 1, "count": "my secret"}"#;
+    let expected = Problem::new("payload.count", "expected u8");
+    assert_eq!(read::<Holder<'_>>(Format::Json, json.as_bytes(), "payload").unwrap_err(), expected);
+    let packed = read::<Holder<'_>>(Format::MessagePack, &message_pack(json), "payload").unwrap_err();
+    assert_eq!(packed, Problem::new("payload.count", "wrong type"));
+}
+
+#[test]
+fn what_is_not_one_value_is_a_problem_at_the_root() {
+    for (format, bytes, problem) in [
+        (Format::Json, b"{\"value\":1} x".as_slice(), "more than one value"),
+        (Format::Json, b"", "empty: send a JSON object, {} if there is nothing to say"),
+        (Format::Json, b"\xff\xfe", "not UTF-8"),
+        (Format::MessagePack, b"\x81\xa5value\x01\x01", "more than one value"),
+    ] {
+        assert_eq!(read::<Holder<'_>>(format, bytes, "$").unwrap_err(), Problem::new("$", problem));
+    }
+    read::<Holder<'_>>(Format::MessagePack, b"\x82\xa5value\x01", "$").unwrap_err();
+}
+
+#[test]
+fn a_megabyte_of_brackets_ends_in_a_problem_in_both_formats() {
+    let json = format!("{{\"value\":{}", "[".repeat(1 << 20));
+    read::<Holder<'_>>(Format::Json, json.as_bytes(), "$").unwrap_err();
+    let mut bytes = b"\x81\xa5value".to_vec();
+    bytes.extend(std::iter::repeat_n(0x91, 1 << 20));
+    read::<Holder<'_>>(Format::MessagePack, &bytes, "$").unwrap_err();
+}
+
+#[test]
+fn an_object_is_not_taken_from_a_list() {
+    #[derive(Debug, serde::Deserialize)]
+    struct Outer {
+        #[serde(deserialize_with = "object")]
+        _inner: Inner,
+        #[serde(default, deserialize_with = "optional_object")]
+        other: Option<Inner>,
+    }
+    #[derive(Debug, serde::Deserialize)]
+    struct Inner {
+        _a: u8,
+    }
+    for (json, path) in [
+        (r#"[{"_a":1}]"#, Some("$")),
+        (r#"{"_inner":[1]}"#, Some("_inner")),
+        (r#"{"_inner":{"_a":1},"other":[1]}"#, Some("other")),
+        (r#"{"_inner":{"_a":1},"other":null}"#, None),
+        (r#"{"_inner":{"_a":1},"other":{"_a":2}}"#, None),
+    ] {
+        for (format, bytes) in
+            [(Format::Json, json.as_bytes().to_vec()), (Format::MessagePack, message_pack(json))]
+        {
+            let problem = read_object::<Outer>(format, &bytes, "$").map(|outer| outer.other.is_some()).err();
+            assert_eq!(problem.map(|problem| problem.path).as_deref(), path, "{json} {format:?}");
+        }
+    }
+}
+
+#[test]
+fn depth_is_counted_outside_of_strings_only() {
+    let nested = format!("{}1{}", "[".repeat(5), "]".repeat(5));
+    check_depth(Format::Json, nested.as_bytes(), 5).unwrap();
+    check_depth(Format::Json, nested.as_bytes(), 4).unwrap_err();
+    check_depth(Format::Json, br#"["[[[[[[\"[[[["]"#, 1).unwrap();
+    check_depth(Format::Json, b"[],[],[],{}", 1).unwrap();
+}
+
+#[test]
+fn a_message_pack_length_that_lies_costs_no_memory() {
+    let problem = read::<Holder<'_>>(Format::MessagePack, b"\x81\xa5value\xdd\xff\xff\xff\xff", "$");
+    problem.unwrap_err();
+}

@@ -217,13 +217,13 @@ impl<'a> Request<'a> {
         action: &str,
         known: impl Fn(&str) -> bool,
     ) -> Result<Self, Box<Refused>> {
-        match raw::read_object::<Envelope<'a>>(format, body, ROOT) {
-            Ok(envelope) => Self::of_envelope(envelope, action, known),
-            Err(problem) => match raw::read_object::<Probe>(format, body, ROOT) {
-                Ok(Probe { payload: None }) => Ok(Self::of_bare(format, body)),
-                Ok(Probe { payload: Some(_) }) => Err(refuse(saved_id(format, body), problem.into())),
-                Err(unreadable) => Err(refuse(None, unreadable.into())),
+        match raw::read_object::<Probe>(format, body, ROOT) {
+            Ok(Probe { payload: None }) => Ok(Self::of_bare(format, body)),
+            Ok(Probe { payload: Some(_) }) => match raw::read_object::<Envelope<'a>>(format, body, ROOT) {
+                Ok(envelope) => Self::of_envelope(envelope, action, known),
+                Err(problem) => Err(refuse(saved_id(format, body), problem.into())),
             },
+            Err(unreadable) => Err(refuse(None, unreadable.into())),
         }
     }
 

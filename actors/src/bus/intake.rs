@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_nats::{HeaderMap, Message};
 use protocol::channel::{self, Code as ChannelCode, Locale};
-use protocol::envelope::{self, CORRELATION_ID, DEADLINE, PROJECT, Project, RequestId, Token};
+use protocol::envelope::{self, DEADLINE, PROJECT, Project, RequestId, Token};
 use protocol::failure::{Stage, Timeout};
 use protocol::format::CONTENT_TYPE;
 use protocol::{Failure, Format, Id, Problem, Raw, actions, channels, raw};
@@ -53,7 +53,7 @@ impl Settings {
 }
 
 /// A header's value under its name in any spelling of case.
-fn header<'a>(headers: Option<&'a HeaderMap>, name: &str) -> Option<&'a str> {
+pub(super) fn header<'a>(headers: Option<&'a HeaderMap>, name: &str) -> Option<&'a str> {
     let headers = headers?;
     if let Some(value) = headers.get(name) {
         return Some(value.as_str());
@@ -66,7 +66,6 @@ fn header<'a>(headers: Option<&'a HeaderMap>, name: &str) -> Option<&'a str> {
 /// What the headers of any message say.
 struct Headers {
     format: Result<Format, Problem>,
-    correlation: Id,
     project: Result<Project, Problem>,
     deadline: Option<u64>,
 }
@@ -79,7 +78,6 @@ impl Headers {
             format: format.ok_or_else(|| {
                 Problem::new(CONTENT_TYPE, "expected application/json or application/msgpack")
             }),
-            correlation: header(headers, CORRELATION_ID).and_then(Id::new).unwrap_or_else(Id::generate),
             project: project
                 .ok_or_else(|| Problem::new(PROJECT, "expected 1 to 64 characters of a-z, 0-9 and _")),
             deadline: header(headers, DEADLINE).and_then(|text| text.parse().ok()),
@@ -172,7 +170,6 @@ fn take(
     message: &Message,
 ) -> Result<(Call, Option<Token>), (RequestId, Failure)> {
     let headers = Headers::read(message.headers.as_ref());
-    outgoing.correlation = headers.correlation;
     let refuse = |failure: Failure| (RequestId::generate(), failure);
     let format = headers.format.map_err(|problem| refuse(problem.into()))?;
     outgoing.format = format;
@@ -194,7 +191,7 @@ fn take(
     let deadline = deadline(timeout, begin, headers.deadline).map_err(|failure| (id.clone(), failure))?;
     let payload = request.payload.into_bytes(&message.payload);
     let cancel = Cancel::default();
-    let origin = Origin { request_id: id, correlation: headers.correlation, project, deadline, cancel };
+    let origin = Origin { request_id: id, correlation: outgoing.correlation, project, deadline, cancel };
     Ok((Call { origin, format, payload }, request.token))
 }
 
@@ -258,7 +255,6 @@ fn take_channel(
     message: &Message,
 ) -> Result<ChannelCall, ChannelFailure> {
     let headers = Headers::read(message.headers.as_ref());
-    outgoing.correlation = headers.correlation;
     outgoing.request_id = Id::generate().to_string();
     let format = headers.format.map_err(ChannelFailure::validation)?;
     outgoing.format = format;
@@ -286,7 +282,7 @@ fn take_channel(
     let request_id = RequestId::new(&request.request_id).unwrap_or_else(RequestId::generate);
     let payload = request.payload.into_bytes(&message.payload);
     let cancel = Cancel::default();
-    let origin = Origin { request_id, correlation: headers.correlation, project, deadline, cancel };
+    let origin = Origin { request_id, correlation: outgoing.correlation, project, deadline, cancel };
     Ok(ChannelCall { origin, format, payload })
 }
 

@@ -8,6 +8,7 @@ use protocol::format::CONTENT_TYPE;
 use protocol::{Failure, Format, Id};
 
 use super::Bus;
+use super::intake::header;
 
 /// Longest wait for a place in the client's send queue, which fills up while the broker is away.
 const SEND: Duration = Duration::from_secs(10);
@@ -48,7 +49,9 @@ impl Outgoing {
             inbox,
             format: Format::Json,
             request_id: String::new(),
-            correlation: Id::generate(),
+            correlation: header(message.headers.as_ref(), CORRELATION_ID)
+                .and_then(Id::new)
+                .unwrap_or_else(Id::generate),
             failed: None,
         })
     }

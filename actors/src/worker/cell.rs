@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use super::death::Exit;
 use super::job::Job;
+use super::script::Key;
 
 /// Most calls that stand in one cell's pipe.
 const DEEPEST: usize = 16;
@@ -81,7 +82,7 @@ pub struct Cell {
     /// The node's number for it.
     pub id: u64,
     /// The script that it holds; see `pool`.
-    pub key: Rc<str>,
+    pub key: Key,
     stream: UnixStream,
     page: OwnedFd,
     state: RefCell<State>,
@@ -109,7 +110,7 @@ impl Cell {
     ///
     /// # Errors
     /// The system has no descriptors or memory left.
-    pub fn new(id: u64, key: Rc<str>) -> std::io::Result<(Rc<Self>, Ends)> {
+    pub fn new(id: u64, key: Key) -> std::io::Result<(Rc<Self>, Ends)> {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         let ours = std::os::unix::net::UnixStream::from(ours);
         ours.set_nonblocking(true)?;
@@ -196,8 +197,8 @@ impl Cell {
         let sequence = state.next;
         write(sequence, &mut state.unsent)?;
         state.next += 1;
-        drop(state);
-        self.flush();
+        // The driver sends it, together with what else is given to the cell in this turn of the runtime.
+        self.wake.notify_one();
         Ok(sequence)
     }
 
@@ -218,7 +219,7 @@ impl Cell {
         }
     }
 
-    /// Gives the socket what it takes; the driver sends the rest when it takes more.
+    /// Gives the socket what it takes.
     fn flush(&self) {
         let mut state = self.state.borrow_mut();
         while !state.unsent.is_empty() {
@@ -226,10 +227,7 @@ impl Cell {
                 Ok(sent) => {
                     state.unsent.drain(..sent);
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    self.wake.notify_one();
-                    break;
-                }
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                 // The reading side sees the end too and tells the pool.
                 Err(_) => state.unsent.clear(),
             }
@@ -286,10 +284,11 @@ impl Cell {
         }
     }
 
-    /// Reads frames until the pipe ends or the pool lets the cell go, and sends what did not fit before.
+    /// Sends what is given to the cell and reads frames, until the pipe ends or the pool lets the cell go.
     pub async fn drive(&self, said: impl Fn(Said)) {
         let mut buffer = BytesMut::with_capacity(16 * 1024);
         loop {
+            self.flush();
             let writing = !self.state().unsent.is_empty();
             tokio::select! {
                 biased;
@@ -298,10 +297,7 @@ impl Cell {
                         break;
                     }
                 }
-                _ = self.stream.writable(), if writing => {
-                    self.flush();
-                    continue;
-                }
+                _ = self.stream.writable(), if writing => continue,
                 () = self.wake.notified() => {
                     if self.state().phase == Phase::Gone {
                         return;

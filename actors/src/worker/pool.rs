@@ -26,7 +26,7 @@ use status::{Counts, count};
 use super::cell::{self, Cell, Phase};
 use super::death::{self, Exit};
 use super::job::{Done, Job, Outcome, Work};
-use super::script::Script;
+use super::script::{Key, Script};
 use super::zygote::{self, Zygote};
 use crate::call::{Cancel, Deadline};
 
@@ -63,10 +63,10 @@ pub enum Runs {
 impl Runs {
     /// What tells groups apart: project, script and content, so that a changed script gets new cells.
     #[must_use]
-    pub fn key(&self) -> Rc<str> {
+    pub fn key(&self) -> Key {
         match self {
-            Self::Script(script) => Rc::clone(&script.key),
-            Self::Compiler => Rc::from("compiler"),
+            Self::Script(script) => script.key,
+            Self::Compiler => Key::COMPILER,
         }
     }
 
@@ -105,10 +105,10 @@ impl Dying {
 
 #[derive(Default)]
 struct State {
-    groups: HashMap<Rc<str>, Group>,
+    groups: HashMap<Key, Group>,
     cells: HashMap<u64, Rc<Cell>>,
     /// Groups that have calls and no place, in turn.
-    waiting: VecDeque<Rc<str>>,
+    waiting: VecDeque<Key>,
     dying: HashMap<u64, Dying>,
     /// Cells to be killed as soon as their process is known.
     doomed: HashSet<u64>,
@@ -206,7 +206,7 @@ impl Pool {
     }
 
     /// Gives the calls of a group to cells as far as there are places.
-    fn pump(&self, key: &Rc<str>) {
+    fn pump(&self, key: &Key) {
         while let Some(step) = self.next_step(key) {
             match step {
                 Step::Call(cell, job) => self.call(&cell, job),
@@ -214,7 +214,7 @@ impl Pool {
                 Step::Wait => {
                     let mut state = self.state.borrow_mut();
                     if state.groups.get(key).is_some_and(|group| !group.waits) {
-                        state.waiting.push_back(Rc::clone(key));
+                        state.waiting.push_back(*key);
                         if let Some(group) = state.groups.get_mut(key) {
                             group.waits = true;
                         }
@@ -225,7 +225,7 @@ impl Pool {
         }
     }
 
-    fn next_step(&self, key: &Rc<str>) -> Option<Step> {
+    fn next_step(&self, key: &Key) -> Option<Step> {
         let mut state = self.state.borrow_mut();
         let full = state.running >= self.bounds.places;
         let others_wait = state.waiting.iter().any(|waiting| waiting != key);
@@ -271,7 +271,7 @@ impl Pool {
     }
 
     /// Asks the zygote for a cell and sends it its script.
-    fn start(&self, key: &Rc<str>) {
+    fn start(&self, key: &Key) {
         self.make_room();
         let started = self.try_start(key);
         if let Err(error) = started {
@@ -280,10 +280,10 @@ impl Pool {
         }
     }
 
-    fn try_start(&self, key: &Rc<str>) -> std::io::Result<()> {
+    fn try_start(&self, key: &Key) -> std::io::Result<()> {
         let mut state = self.state.borrow_mut();
         state.next += 1;
-        let (cell, ends) = Cell::new(state.next, Rc::clone(key))?;
+        let (cell, ends) = Cell::new(state.next, *key)?;
         let Some(zygote) = state.zygote.clone() else { return Ok(()) };
         zygote.fork(cell.id, Limits { memory: self.bounds.memory }, &ends.pipe, &ends.page)?;
         let Some(group) = state.groups.get_mut(key) else { return Ok(()) };
@@ -351,7 +351,7 @@ impl Pool {
             drop(now);
         }
         self.serve_waiting();
-        self.pump(&Rc::clone(&cell.key));
+        self.pump(&cell.key);
     }
 
     /// Lets each group that waits have one try, in turn.
@@ -400,8 +400,16 @@ impl Pool {
     fn note_death(&self, cell: &Rc<Cell>) {
         let opened = self.state.borrow_mut().circuits.note(&cell.key, self.bounds.circuit, Instant::now());
         if opened {
-            tracing::warn!(script = %cell.key, "its cells keep dying: it is left alone for a while");
+            tracing::warn!(script = self.slug(cell), "its cells keep dying: it is left alone for a while");
             self.fail_queue(&cell.key, || death::no_process("circuit_open"));
+        }
+    }
+
+    /// The slug of the script that a cell holds, for the log.
+    fn slug(&self, cell: &Rc<Cell>) -> Option<String> {
+        match &self.state.borrow().groups.get(&cell.key)?.runs {
+            Runs::Script(script) => Some(script.record.slug.clone()),
+            Runs::Compiler => None,
         }
     }
 
@@ -416,7 +424,7 @@ impl Pool {
     }
 
     /// Ends every call of a group that has not begun.
-    fn fail_queue(&self, key: &Rc<str>, failure: impl Fn() -> Failure) {
+    fn fail_queue(&self, key: &Key, failure: impl Fn() -> Failure) {
         let mut state = self.state.borrow_mut();
         let jobs =
             state.groups.get_mut(key).map(|group| std::mem::take(&mut group.queue)).unwrap_or_default();
@@ -426,7 +434,7 @@ impl Pool {
     }
 
     /// Puts calls that were not begun back to the front of their group's queue, in their order.
-    fn take_back(&self, key: &Rc<str>, jobs: Vec<Job>) {
+    fn take_back(&self, key: &Key, jobs: Vec<Job>) {
         /// A call that is taken back this often is one that cells die of.
         const MOST_MOVES: u8 = 3;
         let mut state = self.state.borrow_mut();

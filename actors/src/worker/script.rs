@@ -11,6 +11,7 @@ use protocol::actions::{Action as _, script_fetch};
 use protocol::script::Record;
 use protocol::{Failure, Id};
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::bus::{Bus, Error};
 use crate::call::Origin;
@@ -20,6 +21,24 @@ const FETCH: Duration = Duration::from_secs(2);
 /// Names that are kept, found or not. Beyond that all are asked for anew.
 const MOST_NAMES: usize = 10_000;
 
+/// What tells groups of cells apart: project, id, content, entrypoint and kind of a script, as the first half of
+/// their SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key([u8; 16]);
+
+impl Key {
+    /// Of cells that only parse.
+    pub const COMPILER: Self = Self([0; 16]);
+
+    fn of(record: &Record) -> Self {
+        let Record { project, id, content_hash, entrypoint, kind, .. } = record;
+        let digest = Sha256::digest(format!("{project}/{id}/{content_hash}/{entrypoint}/{}", kind.as_str()));
+        let mut key = [0; 16];
+        key.iter_mut().zip(digest.iter()).for_each(|(byte, digest)| *byte = *digest);
+        Self(key)
+    }
+}
+
 /// A script that can run.
 #[derive(Debug)]
 pub struct Script {
@@ -27,8 +46,8 @@ pub struct Script {
     pub record: Record,
     /// Its source.
     pub body: String,
-    /// Tells its cells from others': project, id and content.
-    pub key: Rc<str>,
+    /// Tells its cells from others'.
+    pub key: Key,
     /// Whether it has a `render_many`; known once a cell has loaded it.
     pub many: Cell<Option<bool>>,
 }
@@ -38,10 +57,7 @@ impl Script {
     #[must_use]
     pub fn new(fetched: script_fetch::Script) -> Self {
         let script_fetch::Script { record, body } = fetched;
-        let hash = &record.content_hash;
-        let key =
-            format!("{}/{}/{hash}/{}/{}", record.project, record.id, record.entrypoint, record.kind.as_str());
-        Self { record, body, key: key.into(), many: Cell::new(None) }
+        Self { key: Key::of(&record), record, body, many: Cell::new(None) }
     }
 }
 

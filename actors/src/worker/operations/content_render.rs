@@ -18,7 +18,7 @@ use crate::call::{Answer, Call};
 use crate::worker::content::page::{Page, Piece, Place};
 use crate::worker::content::{self, Error, marker, syntax};
 use crate::worker::html::limits::Exceeded;
-use crate::worker::script::Script;
+use crate::worker::script::{Key, Script};
 use crate::worker::{State, batch, clean};
 
 /// Handles the action.
@@ -85,10 +85,10 @@ async fn render(
     request: &Request<'_>,
 ) -> Vec<Option<batch::Item>> {
     // By script, not by name: aliases of one script share its batch.
-    let mut groups: BTreeMap<&str, (&Rc<Script>, Vec<usize>)> = BTreeMap::new();
+    let mut groups: BTreeMap<Key, (&Rc<Script>, Vec<usize>)> = BTreeMap::new();
     for (number, (placed, key)) in page.macros().iter().zip(keys).enumerate() {
         if let (Place::Text, Some(script)) = (placed.place, scripts.get(key)) {
-            groups.entry(&script.key).or_insert((script, Vec::new())).1.push(number);
+            groups.entry(script.key).or_insert((script, Vec::new())).1.push(number);
         }
     }
     let runs = groups.into_values().map(|(script, numbers)| async move {

@@ -2,8 +2,9 @@
 //! processor time from others. Cells that are killed at a deadline count, cancelled calls do not.
 
 use std::collections::{HashMap, VecDeque};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
+
+use crate::worker::script::Key;
 
 /// When a circuit opens, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub struct Rule {
 
 /// The circuits of all scripts that have died lately.
 #[derive(Debug, Default)]
-pub(super) struct Circuits(HashMap<Rc<str>, Circuit>);
+pub(super) struct Circuits(HashMap<Key, Circuit>);
 
 #[derive(Debug, Default)]
 struct Circuit {
@@ -28,12 +29,12 @@ struct Circuit {
 
 impl Circuits {
     /// Notes a death; whether it opened the circuit.
-    pub(super) fn note(&mut self, key: &Rc<str>, rule: Rule, now: Instant) -> bool {
+    pub(super) fn note(&mut self, key: &Key, rule: Rule, now: Instant) -> bool {
         if rule.deaths == 0 {
             return false;
         }
         self.0.retain(|_, circuit| circuit.matters(rule, now));
-        let circuit = self.0.entry(Rc::clone(key)).or_default();
+        let circuit = self.0.entry(*key).or_default();
         circuit.deaths.push_back(now);
         circuit.deaths.retain(|death| now.duration_since(*death) < rule.window);
         if circuit.deaths.len() < rule.deaths {
@@ -45,7 +46,7 @@ impl Circuits {
     }
 
     /// How long the circuit still stays open; `None` if it is closed.
-    pub(super) fn open(&self, key: &Rc<str>, now: Instant) -> Option<Duration> {
+    pub(super) fn open(&self, key: &Key, now: Instant) -> Option<Duration> {
         let until = self.0.get(key)?.open_until?;
         until.checked_duration_since(now).filter(|left| !left.is_zero())
     }
@@ -61,13 +62,19 @@ impl Circuit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scripts::file;
+    use crate::worker::script::Script;
+
+    fn key(slug: &str) -> Key {
+        Script::new(file::script("default", slug, "")).key
+    }
 
     const RULE: Rule = Rule { deaths: 3, window: Duration::from_secs(60), open: Duration::from_secs(30) };
 
     #[test]
     fn a_circuit_opens_after_its_deaths_and_closes_after_its_time() {
         let (mut circuits, start) = (Circuits::default(), Instant::now());
-        let [bad, good]: [Rc<str>; 2] = ["bad".into(), "good".into()];
+        let [bad, good] = [key("bad"), key("good")];
         let at = |seconds| start + Duration::from_secs(seconds);
         assert!(!circuits.note(&bad, RULE, at(0)));
         assert!(!circuits.note(&good, RULE, at(0)));
@@ -81,7 +88,7 @@ mod tests {
     #[test]
     fn deaths_far_apart_do_not_open_it_and_are_forgotten() {
         let (mut circuits, start) = (Circuits::default(), Instant::now());
-        let key: Rc<str> = "rare".into();
+        let key = key("rare");
         for minutes in 0..20 {
             assert!(!circuits.note(&key, RULE, start + Duration::from_secs(120 * minutes)));
         }
@@ -91,7 +98,7 @@ mod tests {
     #[test]
     fn a_rule_without_deaths_never_opens() {
         let mut circuits = Circuits::default();
-        let key: Rc<str> = "any".into();
+        let key = key("any");
         assert!((0..100).all(|_| !circuits.note(&key, Rule { deaths: 0, ..RULE }, Instant::now())));
     }
 }

@@ -238,7 +238,7 @@ impl Pool {
         if used_up && cell.state().flights.is_empty() {
             self.let_go(cell);
             self.serve_waiting();
-            self.pump(&Rc::clone(&cell.key));
+            self.pump(&cell.key);
         } else {
             self.rest(cell);
         }
@@ -335,7 +335,7 @@ impl Pool {
     pub(super) fn recover(&self, cell: &Rc<cell::Cell>, waiting: Vec<Job>) {
         self.take_back(&cell.key, waiting);
         self.serve_waiting();
-        self.pump(&Rc::clone(&cell.key));
+        self.pump(&cell.key);
     }
 }
 

@@ -4,9 +4,8 @@
 //! leaves the others theirs.
 
 use std::collections::{HashMap, VecDeque};
-use std::rc::Rc;
 
-use super::{Group, Runs, State};
+use super::{Group, Key, Runs, State};
 
 impl Runs {
     /// Whose it is; a parser is nobody's.
@@ -20,8 +19,8 @@ impl Runs {
 
 impl State {
     /// The group of that key, a new one if there is none.
-    pub(super) fn group(&mut self, key: &Rc<str>, runs: &Runs) -> &mut Group {
-        self.groups.entry(Rc::clone(key)).or_insert_with(|| Group {
+    pub(super) fn group(&mut self, key: &Key, runs: &Runs) -> &mut Group {
+        self.groups.entry(*key).or_insert_with(|| Group {
             runs: runs.clone(),
             queue: VecDeque::new(),
             cells: Vec::new(),
@@ -40,14 +39,14 @@ impl State {
     }
 
     /// Takes the group whose turn it is from those that wait.
-    pub(super) fn next_in_turn(&mut self) -> Option<Rc<str>> {
+    pub(super) fn next_in_turn(&mut self) -> Option<Key> {
         let mut held: HashMap<&str, usize> = HashMap::new();
         for group in self.groups.values() {
             let places = group.cells.iter().filter(|cell| cell.state().holds_place).count();
             *held.entry(group.runs.project()).or_default() += places;
         }
         let places =
-            |key: &Rc<str>| self.groups.get(key).and_then(|group| held.get(group.runs.project())).copied();
+            |key: &Key| self.groups.get(key).and_then(|group| held.get(group.runs.project())).copied();
         let turn =
             self.waiting.iter().enumerate().min_by_key(|(_, key)| places(key)).map(|(turn, _)| turn)?;
         self.waiting.remove(turn)

@@ -161,7 +161,7 @@ impl Pool {
             taken.into_iter().partition(|job| job.cancel.is_cancelled());
         cancelled.into_iter().for_each(|job| job.end(Err(death::cancelled("request"))));
         self.take_back(&cell.key, taken);
-        self.pump(&Rc::clone(&cell.key));
+        self.pump(&cell.key);
     }
 
     fn look_at_loading(&self, cell: &Rc<Cell>, took: Duration) {

@@ -127,6 +127,7 @@ impl Node {
         bus.serve(&roles, Rc::new(Router { worker, scripts, supervisor })).await?;
         bus.hear_oneself().await?;
         taking.set(true);
+        tokio::task::spawn_local(supervisor::beat(Rc::downgrade(&watched), Rc::clone(&bus)));
         let drain = Duration::from_millis(config.node.drain_ms);
         Ok(Self { bus, url, watched, taking, worker: current, drain })
     }

@@ -2,7 +2,7 @@
 //! the node hands it, so that it knows no other actor.
 
 use std::cell::Cell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
@@ -11,6 +11,9 @@ use protocol::actions::Role;
 use protocol::channels::supervisor_cancel as cancel;
 use protocol::channels::supervisor_status::{Part, Pool, Reply, Request, State};
 
+use serde::Serialize;
+
+use crate::bus::Bus;
 use crate::call::Held;
 use crate::router::{ChannelAnswer, ChannelCall, ChannelOutcome};
 
@@ -97,6 +100,45 @@ pub async fn status(watched: Rc<Watched>, call: ChannelCall) -> ChannelOutcome {
         parts: (watched.parts)(),
         pool: (watched.pool)(),
     }))
+}
+
+/// How often a node says that it lives.
+const BEAT: Duration = Duration::from_secs(2);
+
+/// What a node says every two seconds on `supervisor.heartbeat.<node>`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Heartbeat<'a> {
+    node: &'a str,
+    version: &'static str,
+    roles: &'a [Role],
+    ready: bool,
+    /// Places that are free; none where the node is no worker.
+    free: Option<u32>,
+    queued: Option<u32>,
+    /// The scripts that have a warm cell, by project and slug.
+    warm: Vec<String>,
+}
+
+/// Says that the node lives, as long as it does.
+pub async fn beat(watched: Weak<Watched>, bus: Rc<Bus>) {
+    while let Some(watched) = watched.upgrade() {
+        let pool = (watched.pool)();
+        let free = pool.as_ref().map(|pool| pool.places.saturating_sub(pool.running));
+        let cells = pool.iter().flat_map(|pool| &pool.cells);
+        let heartbeat = Heartbeat {
+            node: &watched.node,
+            version: env!("CARGO_PKG_VERSION"),
+            roles: &watched.roles,
+            ready: watched.ready(),
+            free,
+            queued: pool.as_ref().map(|pool| pool.queued),
+            warm: cells.map(|cell| format!("{}/{}", cell.project, cell.script)).collect(),
+        };
+        bus.tell(&format!("supervisor.heartbeat.{}", watched.node), &heartbeat).await;
+        drop(watched);
+        tokio::time::sleep(BEAT).await;
+    }
 }
 
 /// How long a node that does not hold a call leaves the answer to the one that does.

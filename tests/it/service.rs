@@ -139,3 +139,15 @@ async fn statistics_count_requests_and_failures_and_hold_no_content() {
     assert!(!stats.to_string().contains("CANARY"), "{stats}");
     stage.close();
 }
+
+#[tokio::test]
+async fn a_node_says_that_it_lives_and_what_it_has_free() {
+    let stage = Stage::open().await;
+    let mut beats = stage.client.nats().subscribe("supervisor.heartbeat.*").await.unwrap();
+    let beat = tokio::time::timeout(Duration::from_secs(10), beats.next()).await.expect("a beat").unwrap();
+    assert_eq!(beat.subject.as_str(), format!("supervisor.heartbeat.{}", stage.node.name()));
+    let beat: serde_json::Value = serde_json::from_slice(&beat.payload).unwrap();
+    assert_eq!((&beat["node"], &beat["ready"]), (&json!(stage.node.name()), &json!(true)), "{beat}");
+    assert!(beat["free"].as_u64() > Some(0), "{beat}");
+    stage.close();
+}

@@ -3,14 +3,14 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use protocol::envelope::{Project, RequestId, Token};
-use protocol::failure::{Stage, Timeout};
+use protocol::failure::{Cancelled, Stage, Timeout};
 use protocol::{Failure, Format, Id, Problem, raw};
+use tokio::sync::Notify;
 
 /// When a call must be over, on the node's monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,21 +59,65 @@ pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Who cancels a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// `supervisor.cancel`.
+    Request,
+    /// The node must stop.
+    Drain,
+}
+
+impl By {
+    /// The word in `details.by`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Drain => "drain",
+        }
+    }
+}
+
 /// Whether a call was cancelled; all who hold it see the same.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    by: OnceLock<By>,
+    told: Notify,
+}
 
 impl Cancel {
-    /// Cancels.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+    /// Cancels; the first one who does is named.
+    pub fn cancel(&self, by: By) {
+        let _already = self.0.by.set(by);
+        self.0.told.notify_waiters();
     }
 
-    /// Whether it was cancelled.
+    /// Who cancelled it, if anybody did.
     #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    pub fn by(&self) -> Option<By> {
+        self.0.by.get().copied()
     }
+
+    /// Resolves when it is cancelled.
+    pub async fn cancelled(&self) -> By {
+        loop {
+            let told = self.0.told.notified();
+            match self.by() {
+                Some(by) => return by,
+                None => told.await,
+            }
+        }
+    }
+}
+
+/// The failure of a call that was cancelled.
+#[must_use]
+pub fn cancelled(by: By) -> Failure {
+    Failure::Cancelled(Cancelled { by: by.as_str().to_owned() })
 }
 
 /// The calls that a node holds, by the callers' ids, to be cancelled from outside.
@@ -100,7 +144,12 @@ impl Held {
         let held = self.0.borrow();
         let entries = held.get(id.as_str()).map(Vec::as_slice).unwrap_or_default();
         let meant = entries.iter().filter(|entry| entry.token.is_none() || entry.token.as_ref() == token);
-        meant.map(|entry| entry.cancel.cancel()).count() > 0
+        meant.map(|entry| entry.cancel.cancel(By::Request)).count() > 0
+    }
+
+    /// Cancels every call.
+    pub fn cancel_all(&self, by: By) {
+        self.0.borrow().values().flatten().for_each(|entry| entry.cancel.cancel(by));
     }
 }
 
@@ -178,11 +227,11 @@ mod tests {
         let hold = held.hold(&id, None, &open);
         let _secret = held.hold(&id, Some(token("0123456789abcdef")), &secret);
         assert!(held.cancel(&id, None));
-        assert!(open.is_cancelled() && !secret.is_cancelled());
+        assert!(open.by() == Some(By::Request) && secret.by().is_none());
         drop(hold);
         assert!(!held.cancel(&id, Some(&token("another token of it"))));
         assert!(held.cancel(&id, Some(&token("0123456789abcdef"))));
-        assert!(secret.is_cancelled());
+        assert_eq!(secret.by(), Some(By::Request));
     }
 
     #[test]

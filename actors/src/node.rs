@@ -9,6 +9,7 @@ use protocol::actions::Role;
 use protocol::channels::supervisor_status::{Part, State as PartState};
 
 use crate::bus::{self, Bus};
+use crate::call::By;
 use crate::config::Config;
 use crate::router::Router;
 use crate::slot::Slot;
@@ -162,9 +163,7 @@ impl Node {
         let worker = self.worker.borrow().upgrade();
         if !self.bus.drain(self.drain).await {
             tracing::warn!("calls were still running and are cancelled");
-            if let Some(worker) = &worker {
-                worker.pool.cancel_all("drain");
-            }
+            self.bus.held.cancel_all(By::Drain);
             self.bus.drain(CANCELLED).await;
         }
         if let Some(worker) = worker {

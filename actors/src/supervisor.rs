@@ -36,10 +36,11 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// Whether the node takes calls and all of its parts answer.
+    /// Whether the node takes calls, all of its parts answer, and cells can be had.
     #[must_use]
     pub fn ready(&self) -> bool {
-        self.taking.get() && (self.parts)().iter().all(|part| part.state == State::Up)
+        let forks = (self.pool)().is_none_or(|pool| pool.zygote.is_some());
+        self.taking.get() && forks && (self.parts)().iter().all(|part| part.state == State::Up)
     }
 }
 

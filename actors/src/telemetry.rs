@@ -38,5 +38,10 @@ pub fn start(log: &Log, colour: bool) -> Result<(), Error> {
         LogFormat::Text => console.with_ansi(colour && terminal).finish().try_init()?,
         LogFormat::Json => console.json().flatten_event(true).with_current_span(false).finish().try_init()?,
     }
+    // A panic's own text may hold what was being worked on; its place does not.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "panicked: this is a defect of callboard");
+    }));
     Ok(())
 }

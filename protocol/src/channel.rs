@@ -5,7 +5,7 @@ pub mod text;
 
 use serde::{Deserialize, Serialize};
 
-use crate::envelope::Project;
+use crate::envelope::{Project, RequestId};
 use crate::format::Format;
 use crate::problem::{Problem, ROOT, safe};
 use crate::raw::{self, Raw};
@@ -243,7 +243,7 @@ pub struct Request<'a> {
 /// A refused request and the id that its reply bears.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refused {
-    /// The caller's `requestId` if it was a string, else a new one.
+    /// The caller's `requestId` if it could stand in a reply, else a new one.
     pub request_id: String,
     /// Why.
     pub problem: Problem,
@@ -278,8 +278,11 @@ impl<'a> Request<'a> {
         };
         let saved =
             raw::read_object::<Remains<'_>>(format, body, ROOT).ok().and_then(|remains| remains.request_id);
-        let request_id = saved.and_then(|id| id.read::<String>(ROOT).ok()).filter(|id| id.len() <= 128);
-        Err(Box::new(Refused { request_id: request_id.unwrap_or_else(new_id), problem }))
+        let request_id = saved.and_then(|id| id.read::<RequestId>(ROOT).ok());
+        Err(Box::new(Refused {
+            request_id: request_id.map_or_else(new_id, |id| id.as_str().to_owned()),
+            problem,
+        }))
     }
 
     fn of_envelope(envelope: Envelope<'a>) -> Self {

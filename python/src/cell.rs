@@ -113,6 +113,9 @@ impl Cell<'_> {
 
     fn compile(&mut self, sequence: u64, body: &[u8]) -> Result<(), End> {
         let text: Compile = frame::read(body).map_err(|_| End::Malformed)?;
+        if !self.page.begin(sequence) {
+            return self.reply.send(Operation::Skipped, sequence, &Skipped { late: false }, 0);
+        }
         let compiled = compile::look(self.py, &text.body);
         // The compiler's warnings.
         self.streams.take();

@@ -1,7 +1,7 @@
 //! Time, and the ends of processes: what a caller learns, how soon, and what is left behind.
 
 mod cancels;
-mod deaths;
+pub(crate) mod deaths;
 
 use std::time::{Duration, Instant};
 

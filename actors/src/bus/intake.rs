@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::Bus;
 use super::reply::{Failed, Outgoing};
 use super::stats::Endpoint;
-use crate::call::{Answer, Call, Cancel, Deadline, Origin, millis};
+use crate::call::{Answer, Call, Cancel, Deadline, Origin, cancelled, millis};
 use crate::config;
 use crate::router::{ChannelAnswer, ChannelCall, ChannelFailure, Router};
 
@@ -197,11 +197,22 @@ fn take(
 
 async fn run(router: &Router, spec: &'static actions::Spec, call: Call) -> Answer {
     let deadline = call.origin.deadline;
-    let ended = tokio::time::timeout(deadline.left() + BACKSTOP, router.action(spec.name, call)).await;
-    ended.unwrap_or_else(|_| {
-        let timeout_ms = millis(deadline.timeout);
-        Err(Failure::Timeout(Timeout { timeout_ms, stage: Stage::Running, late_ms: None, death: None }))
-    })
+    let cancel = call.origin.cancel.clone();
+    let outcome = tokio::select! {
+        biased;
+        // What the handler has begun sees it too, and ends.
+        by = cancel.cancelled() => Err(cancelled(by)),
+        outcome = router.action(spec.name, call) => outcome,
+        () = tokio::time::sleep(deadline.left() + BACKSTOP) => {
+            let timeout_ms = millis(deadline.timeout);
+            Err(Failure::Timeout(Timeout { timeout_ms, stage: Stage::Running, late_ms: None, death: None }))
+        }
+    };
+    // A page or batch whose parts were cancelled is no success.
+    match cancel.by() {
+        Some(by) => Err(cancelled(by)),
+        None => outcome,
+    }
 }
 
 /// Handles a message on a channel's subject.

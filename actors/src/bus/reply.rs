@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Message, Subject};
+use async_nats::{HeaderMap, HeaderValue, Message, Subject};
 use protocol::envelope::{CORRELATION_ID, ERROR_NUMBER, ERROR_TEXT, NODE, REQUEST_ID};
 use protocol::format::CONTENT_TYPE;
 use protocol::{Failure, Format, Id};
@@ -58,8 +58,12 @@ impl Outgoing {
 
     fn headers(&self, node: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        headers.insert(REQUEST_ID, self.request_id.as_str());
-        headers.insert(NODE, node);
+        for (name, text) in [(REQUEST_ID, self.request_id.as_str()), (NODE, node)] {
+            // A line break would end the header; the client panics rather than send one.
+            if let Ok(value) = text.parse::<HeaderValue>() {
+                headers.insert(name, value);
+            }
+        }
         headers.insert(CORRELATION_ID, self.correlation.to_string());
         headers.insert(CONTENT_TYPE, self.format.content_type());
         if let Some(failed) = &self.failed {

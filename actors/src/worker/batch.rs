@@ -5,10 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::future::join_all;
+use protocol::failure::{Stage, Timeout};
 use protocol::frame::cell::Function;
 use protocol::writer::Writer;
 use protocol::{Failure, Format, Raw, raw};
+use tokio::sync::Semaphore;
 
 use super::job::Work;
 use super::pool::Runs;
@@ -21,9 +23,6 @@ const TOGETHER: Duration = Duration::from_secs(5);
 /// Longest time for one context.
 const ALONE: Duration = Duration::from_secs(5);
 
-/// Contexts that wait or run at once where they run one by one.
-const AT_ONCE: usize = 32;
-
 /// What one context gave.
 #[derive(Debug)]
 pub struct Item {
@@ -33,22 +32,46 @@ pub struct Item {
     pub run: Duration,
 }
 
-/// Renders `contexts`, values in the call's format, by the call's deadline; the items are in their order.
-pub async fn render(worker: &State, script: &Rc<Script>, call: &Call, contexts: Vec<Bytes>) -> Vec<Item> {
+/// Renders `contexts`, values in the call's format, by the call's deadline; the items are in their order. `places`
+/// bounds how many parts of the call stand in the pool at once.
+pub async fn render(
+    worker: &State,
+    script: &Rc<Script>,
+    call: &Call,
+    contexts: Vec<Bytes>,
+    places: &Semaphore,
+) -> Vec<Item> {
     if contexts.len() > 1
         && has_many(worker, script, call).await
-        && let Some(items) = together(worker, script, call, &contexts).await
+        && let Some(items) = together(worker, script, call, &contexts, places).await
     {
         return items;
     }
-    let alone = contexts.into_iter().map(|bytes| async move {
-        match worker.call(script, Function::Render, None, input(call, bytes, ALONE)).await {
+    join_all(contexts.into_iter().map(|bytes| alone(worker, script, call, bytes, places))).await
+}
+
+/// A limit for the parts of one call: more would only wait in the pool's queue, and keep others out of it.
+#[must_use]
+pub fn places() -> Semaphore {
+    const AT_ONCE: usize = 32;
+    Semaphore::new(AT_ONCE)
+}
+
+async fn alone(worker: &State, script: &Rc<Script>, call: &Call, bytes: Bytes, places: &Semaphore) -> Item {
+    let _place = places.acquire().await;
+    loop {
+        let outcome = worker.call(script, Function::Render, None, input(call, bytes.clone(), ALONE)).await;
+        return match outcome {
             Ok(returned) => Item { outcome: Ok(returned.value), run: returned.run },
+            // It waited behind contexts that hang; the call itself still has time.
+            Err(Failure::Timeout(Timeout { stage: Stage::Queued, .. }))
+                if call.origin.deadline.left() > ALONE / 10 =>
+            {
+                continue;
+            }
             Err(failure) => Item { outcome: Err(failure), run: Duration::ZERO },
-        }
-    });
-    // A page may hold more macros than the pool's queue has room for.
-    futures_util::stream::iter(alone).buffered(AT_ONCE).collect().await
+        };
+    }
 }
 
 fn input(call: &Call, bytes: Bytes, longest: Duration) -> Input {
@@ -66,11 +89,22 @@ async fn has_many(worker: &State, script: &Rc<Script>, call: &Call) -> bool {
     script.many.get() == Some(true)
 }
 
-async fn together(worker: &State, script: &Rc<Script>, call: &Call, contexts: &[Bytes]) -> Option<Vec<Item>> {
+async fn together(
+    worker: &State,
+    script: &Rc<Script>,
+    call: &Call,
+    contexts: &[Bytes],
+    places: &Semaphore,
+) -> Option<Vec<Item>> {
+    let _place = places.acquire().await;
     let format = call.format;
     let input = input(call, list(format, contexts)?, TOGETHER);
     let returned = match worker.call(script, Function::RenderMany, None, input).await {
         Ok(returned) => returned,
+        Err(failure) if call.origin.cancel.by().is_some() || call.origin.deadline.left().is_zero() => {
+            let item = |_| Item { outcome: Err(failure.clone()), run: Duration::ZERO };
+            return Some(contexts.iter().map(item).collect());
+        }
         Err(failure) => {
             tracing::debug!(script = %script.record.slug, code = %failure.code(), "a batch failed and runs one by one");
             return None;

@@ -73,6 +73,8 @@ pub struct State {
     pub holds_place: bool,
     /// Whether calls were taken back that it has not yet passed over.
     pub withdrawn: bool,
+    /// Whether it serves no more calls than those in its pipe.
+    pub retires: bool,
     /// Whether it was asked where its script stands, because it is about to be killed.
     pub asked: bool,
 }
@@ -131,6 +133,7 @@ impl Cell {
             used: now,
             holds_place: false,
             withdrawn: false,
+            retires: false,
             asked: false,
         };
         let page = memory.try_clone()?;
@@ -181,6 +184,7 @@ impl Cell {
         let bytes: usize = state.flights.iter().filter_map(|flight| flight.job.as_ref()).map(Job::size).sum();
         state.phase == Phase::Ready
             && !state.withdrawn
+            && !state.retires
             && state.flights.len() < depth(state.pace)
             && bytes + size <= MOST_BYTES
     }
@@ -245,6 +249,16 @@ impl Cell {
     /// Asks the cell to write on its page where the script stands; an honest one does at once, whatever it is in.
     pub fn ask_where(&self) {
         self.signal(rustix::process::Signal::USR1);
+    }
+
+    /// Takes off its page what it wrote about a call that has ended after all.
+    pub fn forget_where(&self) {
+        let blank = [0; page::SIZE - page::FRAMES];
+        let wiped = rustix::io::pwrite(&self.page, &blank, page::FRAMES as u64);
+        let rewound = rustix::fs::seek(&self.page, rustix::fs::SeekFrom::Start(page::FRAMES as u64));
+        if wiped.is_err() || rewound.is_err() {
+            tracing::warn!("a cell's page cannot be written");
+        }
     }
 
     /// The line of the script's body at which it stood when it was asked, or crashed.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use protocol::Failure;
-use protocol::failure::{Cancelled, Death, Phases, ProcessDown, Stage, Timeout};
+use protocol::failure::{Death, Phases, ProcessDown, Stage, Timeout};
 
 use super::job::Job;
 use crate::call::millis;
@@ -68,16 +68,23 @@ pub fn process_down(job: &Job, begun: Option<Instant>, scene: Scene, exit: Optio
     Failure::ProcessDown(ProcessDown { reason: None, death: Some(death) })
 }
 
+/// The failure of a call that had begun in a cell which was killed for another call's sake.
+#[must_use]
+pub fn neighbour(job: &Job, begun: Option<Instant>) -> Failure {
+    let death = Death {
+        phases: phases(job, begun),
+        signal: Some("SIGKILL".to_owned()),
+        advice: "its process was killed for the sake of another call of the same script: send it again"
+            .to_owned(),
+        ..Death::default()
+    };
+    Failure::ProcessDown(ProcessDown { reason: Some("neighbour".to_owned()), death: Some(death) })
+}
+
 /// The failure of a call that no process could be had for.
 #[must_use]
 pub fn no_process(reason: &str) -> Failure {
     Failure::ProcessDown(ProcessDown { reason: Some(reason.to_owned()), death: None })
-}
-
-/// The failure of a call that was cancelled.
-#[must_use]
-pub fn cancelled(by: &str) -> Failure {
-    Failure::Cancelled(Cancelled { by: by.to_owned() })
 }
 
 fn advice(exit: Option<Exit>) -> &'static str {

@@ -72,8 +72,8 @@ pub struct Job {
     pub queued: Instant,
     /// Whether it still has to be done.
     pub cancel: Cancel,
-    /// How often it was taken back from a cell without having begun there.
-    pub moves: u8,
+    /// How many cells died while it stood in their pipes without having begun.
+    pub losses: u8,
     /// Who waits for it.
     pub reply: oneshot::Sender<Outcome>,
 }

@@ -17,18 +17,18 @@ use std::time::Instant;
 
 use protocol::Failure;
 use protocol::failure::Overloaded;
-use protocol::frame::{self, Operation, cell as body, control::Limits};
+use protocol::frame::control::Limits;
 use tokio::sync::{Notify, oneshot, watch as watch_channel};
 use tokio::task::JoinHandle;
 
 use status::{Counts, count};
 
-use super::cell::{self, Cell, Phase};
+use super::cell::{Cell, Phase};
 use super::death::{self, Exit};
 use super::job::{Done, Job, Outcome, Work};
 use super::script::{Key, Script};
 use super::zygote::{self, Zygote};
-use crate::call::{Cancel, Deadline};
+use crate::call::{Cancel, Deadline, cancelled};
 
 /// What the pool may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,13 +178,17 @@ impl Pool {
     /// How it failed; `OVERLOADED` at once if too many wait.
     pub async fn run(&self, runs: Runs, work: Work, deadline: Deadline, cancel: Cancel) -> Outcome {
         let (reply, outcome) = oneshot::channel();
-        let job = Job { runs, work, deadline, queued: Instant::now(), cancel, moves: 0, reply };
+        let job = Job { runs, work, deadline, queued: Instant::now(), cancel, losses: 0, reply };
         self.submit(job);
         outcome.await.unwrap_or_else(|_| Err(Failure::unavailable("worker", 100)))
     }
 
     fn submit(&self, job: Job) {
         let key = job.runs.key();
+        if let Some(by) = job.cancel.by() {
+            job.end(Err(cancelled(by)));
+            return;
+        }
         let mut state = self.state.borrow_mut();
         if state.circuits.open(&key, Instant::now()).is_some() {
             drop(state);
@@ -270,7 +274,7 @@ impl Pool {
         }
     }
 
-    /// Asks the zygote for a cell and sends it its script.
+    /// Asks the zygote for a cell. It gets its script once it has said that it is locked.
     fn start(&self, key: &Key) {
         self.make_room();
         let started = self.try_start(key);
@@ -288,17 +292,6 @@ impl Pool {
         zygote.fork(cell.id, Limits { memory: self.bounds.memory }, &ends.pipe, &ends.page)?;
         let Some(group) = state.groups.get_mut(key) else { return Ok(()) };
         group.cells.push(Rc::clone(&cell));
-        if let Runs::Script(script) = &group.runs {
-            let load = body::Load {
-                project: script.record.project.clone(),
-                slug: script.record.slug.clone(),
-                kind: script.record.kind,
-                entrypoint: script.record.entrypoint.clone(),
-                body: script.body.clone(),
-            };
-            let sent = cell.send(|sequence, out| frame::write(out, Operation::Load, sequence, &load));
-            sent.map_err(std::io::Error::other)?;
-        }
         state.cells.insert(cell.id, Rc::clone(&cell));
         drop(state);
         self.take_place(&cell);
@@ -366,6 +359,7 @@ impl Pool {
             if let Some(group) = state.groups.get_mut(&key) {
                 group.waits = false;
             }
+            state.drop_if_empty(&key);
             drop(state);
             self.pump(&key);
         }
@@ -385,19 +379,20 @@ impl Pool {
         if !known && cell.state().exit.is_none() {
             state.doomed.insert(cell.id);
         }
-        let empty = state.groups.get_mut(&cell.key).is_some_and(|group| {
+        if let Some(group) = state.groups.get_mut(&cell.key) {
             group.cells.retain(|other| other.id != cell.id);
-            group.cells.is_empty() && group.queue.is_empty() && !group.waits
-        });
-        if empty {
-            state.groups.remove(&cell.key);
         }
+        state.drop_if_empty(&cell.key);
         drop(state);
         cell.kill();
     }
 
     /// Notes that a cell died of what it ran. Calls that wait for an opened circuit fail at once.
     fn note_death(&self, cell: &Rc<Cell>) {
+        if cell.key == Key::COMPILER {
+            // Its texts are from anyone: one caller's must not take it from the others.
+            return;
+        }
         let opened = self.state.borrow_mut().circuits.note(&cell.key, self.bounds.circuit, Instant::now());
         if opened {
             tracing::warn!(script = self.slug(cell), "its cells keep dying: it is left alone for a while");
@@ -433,36 +428,23 @@ impl Pool {
         jobs.into_iter().for_each(|job| job.end(Err(failure())));
     }
 
-    /// Puts calls that were not begun back to the front of their group's queue, in their order.
-    fn take_back(&self, key: &Key, jobs: Vec<Job>) {
-        /// A call that is taken back this often is one that cells die of.
-        const MOST_MOVES: u8 = 3;
+    /// Puts calls that were not begun back to the front of their group's queue, in their order. `lost` is whether
+    /// their cell died: what stood in the pipes of several that did may be what they die of.
+    fn take_back(&self, key: &Key, jobs: Vec<Job>, lost: bool) {
+        const MOST_LOSSES: u8 = 3;
         let mut state = self.state.borrow_mut();
+        let open = state.circuits.open(key, Instant::now()).is_some();
         for mut job in jobs.into_iter().rev() {
-            job.moves += 1;
-            if job.moves > MOST_MOVES {
+            job.losses += u8::from(lost);
+            if open {
+                job.end(Err(death::no_process("circuit_open")));
+            } else if job.losses > MOST_LOSSES {
                 job.end(Err(death::no_process("no_process")));
             } else {
                 // The group may have gone with its last cell.
                 state.group(key, &job.runs).queue.push_front(job);
                 state.queued += 1;
             }
-        }
-    }
-
-    /// Ends every call, running or waiting, and the cells that run them.
-    pub fn cancel_all(&self, by: &str) {
-        let cancelled = || death::cancelled(by);
-        let (keys, cells): (Vec<_>, Vec<_>) = {
-            let state = self.state.borrow();
-            (state.groups.keys().cloned().collect(), state.cells.values().cloned().collect())
-        };
-        keys.iter().for_each(|key| self.fail_queue(key, cancelled));
-        for cell in cells.into_iter().filter(|cell| cell.state().holds_place) {
-            let (begun, waiting) = self.part_flights(&cell);
-            self.let_go(&cell);
-            let jobs = begun.into_iter().map(|(job, _)| job).chain(waiting);
-            jobs.for_each(|job| job.end(Err(cancelled())));
         }
     }
 

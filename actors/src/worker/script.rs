@@ -21,7 +21,7 @@ const FETCH: Duration = Duration::from_secs(2);
 /// Names that are kept, found or not. Beyond that all are asked for anew.
 const MOST_NAMES: usize = 10_000;
 
-/// What tells groups of cells apart: project, id, content, entrypoint and kind of a script, as the first half of
+/// What tells groups of cells apart: all of a script that its cells depend on, as the first half of
 /// their SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key([u8; 16]);
@@ -31,8 +31,11 @@ impl Key {
     pub const COMPILER: Self = Self([0; 16]);
 
     fn of(record: &Record) -> Self {
-        let Record { project, id, content_hash, entrypoint, kind, .. } = record;
-        let digest = Sha256::digest(format!("{project}/{id}/{content_hash}/{entrypoint}/{}", kind.as_str()));
+        let Record { project, id, slug, content_hash, entrypoint, kind, fresh, .. } = record;
+        let digest = Sha256::digest(format!(
+            "{project}/{id}/{slug}/{content_hash}/{entrypoint}/{}/{fresh}",
+            kind.as_str()
+        ));
         let mut key = [0; 16];
         key.iter_mut().zip(digest.iter()).for_each(|(byte, digest)| *byte = *digest);
         Self(key)
@@ -122,8 +125,13 @@ impl Scripts {
         let before = self.forgotten.get();
         let within = Origin { deadline: origin.deadline.no_later_than(FETCH), ..origin.clone() };
         let question = script_fetch::Request { scripts: names };
-        let answer: script_fetch::Reply =
-            self.bus.ask(script_fetch::ScriptFetch::NAME, &question, &within).await?;
+        let asked = self.bus.ask(script_fetch::ScriptFetch::NAME, &question, &within).await;
+        let answer: script_fetch::Reply = match asked {
+            Err(Failure::Timeout(_)) if !origin.deadline.left().is_zero() => {
+                return Err(Failure::unavailable(script_fetch::ScriptFetch::NAME, 1_000));
+            }
+            asked => asked?,
+        };
         if answer.scripts.len() != question.scripts.len() {
             return Err(Failure::response("scripts", "another number of scripts than was asked for"));
         }

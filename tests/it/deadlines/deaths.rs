@@ -39,7 +39,7 @@ async fn a_call_that_had_not_begun_in_a_killed_cell_runs_in_another() {
 }
 
 /// The process that runs `slug` just now, as the node itself tells.
-pub(super) async fn busy_cell(client: &Client, slug: &str) -> Process {
+pub(crate) async fn busy_cell(client: &Client, slug: &str) -> Process {
     wait::eventually("a busy cell", Duration::from_secs(10), || async {
         let status = client.call("supervisor.status", &json!({})).await;
         let cells = status.data()["pool"]["cells"].as_array()?.clone();

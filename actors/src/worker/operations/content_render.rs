@@ -14,7 +14,7 @@ use protocol::raw::AnyObject;
 use protocol::writer::Writer;
 use protocol::{Failure, Format, Raw};
 
-use crate::call::{Answer, Call};
+use crate::call::{Answer, Call, Deadline};
 use crate::worker::content::page::{Page, Piece, Place};
 use crate::worker::content::{self, Error, marker, syntax};
 use crate::worker::html::limits::Exceeded;
@@ -35,7 +35,7 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
         return Err(Failure::request("payload.content", format!("expected at most {LARGEST} bytes")));
     }
     let on_error = request.on_error.unwrap_or(if env.is_preview { OnError::Marker } else { OnError::Empty });
-    let page = read_page(&worker, request.content.to_string(), request.syntax).await?;
+    let page = read_page(&worker, request.content.to_string(), request.syntax, call.origin.deadline).await?;
     let keys: Vec<String> = page.macros().iter().map(|placed| placed.call.key()).collect();
     let scripts = match keys.is_empty() {
         true => HashMap::new(),
@@ -56,12 +56,18 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
     Ok(writer.finish())
 }
 
-async fn read_page(worker: &State, content: String, syntax: Syntax) -> Result<Page, Failure> {
+async fn read_page(
+    worker: &State,
+    content: String,
+    syntax: Syntax,
+    deadline: Deadline,
+) -> Result<Page, Failure> {
     let format = match syntax {
         Syntax::Markdown => content::Format::Markdown,
         Syntax::Html => content::Format::Html,
     };
-    let _permit = worker.pages.acquire().await.map_err(|_| Failure::unavailable("worker", 100))?;
+    let permit = tokio::time::timeout(deadline.left(), worker.pages.acquire()).await;
+    let _permit = permit.map_err(|_| deadline.passed_in_queue(None))?;
     let cleaner = Arc::clone(&worker.cleaner);
     let read = tokio::task::spawn_blocking(move || Page::new(&content, format, &cleaner)).await;
     match read.map_err(|_| Failure::unavailable("cleaner", 100))? {
@@ -91,13 +97,14 @@ async fn render(
             groups.entry(script.key).or_insert((script, Vec::new())).1.push(number);
         }
     }
+    let places = &batch::places();
     let runs = groups.into_values().map(|(script, numbers)| async move {
         let context = |number: &usize| {
             let params = page.macros().get(*number).map(|placed| placed.call.params.as_slice());
             context(call.format, &request.env, params.unwrap_or_default(), request.data.as_ref())
         };
         let contexts = numbers.iter().map(context).collect();
-        let items = batch::render(worker, script, call, contexts).await;
+        let items = batch::render(worker, script, call, contexts, places).await;
         numbers.into_iter().zip(items).collect::<Vec<_>>()
     });
     let mut outcomes: Vec<Option<batch::Item>> = keys.iter().map(|_| None).collect();
@@ -175,7 +182,10 @@ async fn settle(
         Ok(html) => return Ok((Piece::Html(html), row)),
         Err(failure) => failure,
     };
-    if on_error == OnError::Fail {
+    // What is not the macro's fault is not hidden in a page: the caller can try again, or another node.
+    let not_its_own =
+        matches!(failure, Failure::Overloaded(_) | Failure::Unavailable(_) | Failure::Cancelled(_));
+    if on_error == OnError::Fail || not_its_own {
         return Err(failure);
     }
     row.status = if matches!(failure, Failure::Timeout(_)) { Status::Timeout } else { Status::Error };

@@ -26,7 +26,7 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
     }
     let script = worker.scripts.find(&call.origin, Kind::Macro, &request.script).await?;
     let contexts = request.contexts.into_iter().map(|context| context.into_bytes(&call.payload)).collect();
-    let items = batch::render(&worker, &script, &call, contexts).await;
+    let items = batch::render(&worker, &script, &call, contexts, &batch::places()).await;
     let mut results = Vec::with_capacity(items.len());
     for item in items {
         results.push(match item.outcome {

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use protocol::Failure;
 use protocol::failure::{ActionFailed, InvalidResponse};
-use protocol::frame::cell::{Compiled, Complaint, Hello, Loaded, Raised, Reason, Return, Skipped};
+use protocol::frame::cell::{Compiled, Complaint, Hello, Load, Loaded, Raised, Reason, Return, Skipped};
 use protocol::frame::{self, Header, Operation};
 use protocol::{Problem, abi};
 use tokio::sync::watch::Receiver;
 
-use super::{Dying, Exit, Pool, Runs, cell, count, death};
+use super::{Dying, Exit, Pool, Runs, count, death};
 use crate::worker::cell::{Cell, Flight, Phase, Said};
 use crate::worker::job::{Done, Job, Outcome, Returned};
+use crate::worker::script::Script;
 use crate::worker::zygote::{self, Zygote};
 
 /// First pause before a zygote is started again.
@@ -93,6 +94,7 @@ impl Pool {
                 if let Some(cell) = cell {
                     self.let_go(&cell);
                     self.fail_queue(&cell.key, || death::no_process("no_process"));
+                    self.serve_waiting();
                 }
             }
             zygote::Event::Exited { cell, exit } => self.hear_exit(cell, exit),
@@ -131,7 +133,7 @@ impl Pool {
                 let failure = death::process_down(&job, at, death::Scene::default(), None);
                 job.end(Err(failure));
             }
-            self.take_back(&cell.key, waiting);
+            self.take_back(&cell.key, waiting, false);
         }
         // Nobody will say any more how they ended.
         let dying: Vec<_> = self.state.borrow_mut().dying.drain().collect();
@@ -186,17 +188,25 @@ impl Pool {
             );
             self.let_go(cell);
             self.fail_queue(&cell.key, || death::no_process("not_locked"));
+            self.serve_waiting();
             return Ok(());
         }
         let mut state = self.state.borrow_mut();
         state.layers.clone_from(&hello.layers);
-        let compiler = matches!(state.groups.get(&cell.key).map(|group| &group.runs), Some(Runs::Compiler));
+        let runs = state.groups.get(&cell.key).map(|group| group.runs.clone());
         drop(state);
-        if compiler {
-            cell.enter(Phase::Ready);
-            self.rest(cell);
-        } else {
-            cell.enter(Phase::Loading);
+        match runs {
+            Some(Runs::Script(script)) => {
+                cell.enter(Phase::Loading);
+                let load = load(&script);
+                let sent = cell.send(|sequence, out| frame::write(out, Operation::Load, sequence, &load));
+                sent.map_err(|error| error.to_string())?;
+            }
+            Some(Runs::Compiler) => {
+                cell.enter(Phase::Ready);
+                self.rest(cell);
+            }
+            None => self.let_go(cell),
         }
         Ok(())
     }
@@ -232,7 +242,7 @@ impl Pool {
                 let failure = job.deadline.passed_in_queue(None);
                 job.end(Err(failure));
             }
-            (Heard::Skipped { late: false }, Some(job)) => self.take_back(&cell.key, vec![job]),
+            (Heard::Skipped { late: false }, Some(job)) => self.take_back(&cell.key, vec![job], false),
             (_, None) => {}
         }
         if used_up && cell.state().flights.is_empty() {
@@ -263,7 +273,14 @@ impl Pool {
             state.withdrawn = cell.withdraw_from(u64::MAX).is_err();
         }
         let short_of_memory = matches!(outcome, Heard::Ended(Err(Failure::ActionFailed(failed))) if failed.reason.as_deref() == Some(Reason::Memory.as_str()));
-        once || short_of_memory || state.calls >= self.bounds.calls_per_cell
+        state.retires |= once || short_of_memory || state.calls >= self.bounds.calls_per_cell;
+        let asked = std::mem::take(&mut state.asked);
+        let retires = state.retires;
+        drop(state);
+        if asked {
+            cell.forget_where();
+        }
+        retires
     }
 
     /// A cell does what no honest cell does: it is killed.
@@ -280,7 +297,7 @@ impl Pool {
         if !loaded {
             self.fail_queue(&cell.key, || death::no_process("protocol"));
         }
-        self.recover(cell, waiting);
+        self.recover(cell, waiting, true);
     }
 
     /// A cell has ended by itself: what it had begun fails, what only stood in its pipe goes to others.
@@ -315,7 +332,7 @@ impl Pool {
                 }
             }
         }
-        self.recover(cell, waiting);
+        self.recover(cell, waiting, true);
     }
 
     /// Calls in a cell's pipe, parted into those that it may have begun and those that it has not.
@@ -331,11 +348,22 @@ impl Pool {
         (begun, waiting)
     }
 
-    /// Gives calls of a cell that has gone to others.
-    pub(super) fn recover(&self, cell: &Rc<cell::Cell>, waiting: Vec<Job>) {
-        self.take_back(&cell.key, waiting);
+    /// Gives calls of a cell that has gone to others; `lost` is whether it died by itself.
+    pub(super) fn recover(&self, cell: &Rc<Cell>, waiting: Vec<Job>, lost: bool) {
+        self.take_back(&cell.key, waiting, lost);
         self.serve_waiting();
         self.pump(&cell.key);
+    }
+}
+
+/// A script as its cell gets it.
+fn load(script: &Script) -> Load {
+    Load {
+        project: script.record.project.clone(),
+        slug: script.record.slug.clone(),
+        kind: script.record.kind,
+        entrypoint: script.record.entrypoint.clone(),
+        body: script.body.clone(),
     }
 }
 

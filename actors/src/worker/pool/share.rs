@@ -28,6 +28,14 @@ impl State {
         })
     }
 
+    /// Forgets a group that has neither cells nor calls.
+    pub(super) fn drop_if_empty(&mut self, key: &Key) {
+        let empty = |group: &Group| group.cells.is_empty() && group.queue.is_empty() && !group.waits;
+        if self.groups.get(key).is_some_and(empty) {
+            self.groups.remove(key);
+        }
+    }
+
     /// Whether a call of `runs` finds no room in a queue of `most`, or its project has its share of it.
     pub(super) fn is_full_for(&self, runs: &Runs, most: usize) -> bool {
         let share = most - most / 4;

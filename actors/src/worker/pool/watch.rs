@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch::Receiver;
 
 use super::{Pool, count, death};
+use crate::call::cancelled;
 use crate::worker::cell::{Cell, Flight, Phase};
 use crate::worker::job::Job;
 
@@ -14,6 +15,8 @@ use crate::worker::job::Job;
 const LOOK: Duration = Duration::from_millis(3);
 /// A call that waits behind one that has run this long goes elsewhere.
 const PATIENCE: Duration = Duration::from_millis(5);
+/// Longest wait for a cell to pass over a call that was taken back.
+const ANSWER: Duration = Duration::from_millis(100);
 /// Longest time that a script may take to be compiled and imported.
 const LOAD: Duration = Duration::from_secs(5);
 /// A cell that still loads after this long when no call waits for it any more is stuck in its script's top level.
@@ -60,6 +63,7 @@ impl Pool {
         }
         self.end_in_queues(now);
         self.end_unreported(now);
+        self.serve_waiting();
     }
 
     fn look_at(&self, cell: &Rc<Cell>, now: Instant) {
@@ -81,14 +85,21 @@ impl Pool {
 
     fn look_at_flights(&self, cell: &Rc<Cell>, now: Instant) {
         self.look_for_cancelled(cell);
-        let (late, ran, behind) = {
+        let (gone, late, ran, behind) = {
             let state = cell.state();
             let Some(front) = state.flights.front() else { return };
+            let gone = front.job.is_none();
             let late = front.job.as_ref().is_some_and(|job| job.late(now));
             let ran = front.begun.map_or(Duration::ZERO, |begun| now.duration_since(begun));
-            (late, ran, state.flights.len() > 1 && !state.withdrawn)
+            (gone, late, ran, state.flights.len() > 1 && !state.withdrawn)
         };
-        if late && !cell.state().asked {
+        if gone && ran > ANSWER {
+            // It neither skips what was taken back nor answers: no deadline would ever end it.
+            count(&self.counts.killed);
+            let (_, waiting) = self.part_flights(cell);
+            self.let_go(cell);
+            self.recover(cell, waiting, false);
+        } else if late && !cell.state().asked {
             // It has until the next look to write down where it stands; then it is killed.
             cell.state_mut().asked = true;
             cell.ask_where();
@@ -101,10 +112,10 @@ impl Pool {
 
     /// Ends cancelled calls in a cell's pipe. One that it has begun can only be stopped with the cell.
     fn look_for_cancelled(&self, cell: &Rc<Cell>) {
-        let cancelled = |flight: &Flight| flight.job.as_ref().is_some_and(|job| job.cancel.is_cancelled());
+        let is_cancelled = |flight: &Flight| flight.job.as_ref().is_some_and(|job| job.cancel.by().is_some());
         let (first, begun) = {
             let state = cell.state();
-            let Some(first) = state.flights.iter().position(cancelled) else { return };
+            let Some(first) = state.flights.iter().position(is_cancelled) else { return };
             (first, first == 0 && state.flights.front().is_some_and(|front| cell.has_begun(front.sequence)))
         };
         if !begun {
@@ -114,8 +125,12 @@ impl Pool {
         count(&self.counts.killed);
         let (running, waiting) = self.part_flights(cell);
         self.let_go(cell);
-        running.into_iter().for_each(|(job, _)| job.end(Err(death::cancelled("request"))));
-        self.recover(cell, waiting);
+        // Others that had begun are lost with it: nobody can say how far they came.
+        for (job, at) in running {
+            let failure = job.cancel.by().map_or_else(|| death::neighbour(&job, at), cancelled);
+            job.end(Err(failure));
+        }
+        self.recover(cell, end_cancelled(waiting), false);
     }
 
     /// Ends a cell whose call is past its deadline. The reply does not wait for the process to be gone.
@@ -128,7 +143,10 @@ impl Pool {
         self.let_go(cell);
         let nothing_began = begun.is_empty();
         for (job, at) in begun {
-            let failure = death::deadline(&job, at.or(front_began), scene);
+            let failure = match job.late(now) {
+                true => death::deadline(&job, at.or(front_began), scene),
+                false => death::neighbour(&job, at),
+            };
             job.end(Err(failure));
         }
         if nothing_began {
@@ -137,7 +155,7 @@ impl Pool {
             late.into_iter().for_each(end_queued);
             waiting = rest;
         }
-        self.recover(cell, waiting);
+        self.recover(cell, waiting, false);
     }
 
     /// Takes back the calls in a cell's pipe from that place on, as far as they are not begun.
@@ -157,10 +175,7 @@ impl Pool {
                 }
             }
         }
-        let (cancelled, taken): (Vec<_>, Vec<_>) =
-            taken.into_iter().partition(|job| job.cancel.is_cancelled());
-        cancelled.into_iter().for_each(|job| job.end(Err(death::cancelled("request"))));
-        self.take_back(&cell.key, taken);
+        self.take_back(&cell.key, end_cancelled(taken), false);
         self.pump(&cell.key);
     }
 
@@ -182,7 +197,7 @@ impl Pool {
         let mut over = Vec::new();
         let mut state = self.state.borrow_mut();
         for group in state.groups.values_mut() {
-            let ends = |job: &Job| job.late(now) || job.cancel.is_cancelled();
+            let ends = |job: &Job| job.late(now) || job.cancel.by().is_some();
             if !group.queue.iter().any(ends) {
                 continue;
             }
@@ -193,15 +208,17 @@ impl Pool {
             over.extend(ended.into_iter().map(|job| (job, loading)));
         }
         state.queued -= over.len();
+        let keys: Vec<_> = state.groups.keys().copied().collect();
+        keys.iter().for_each(|key| state.drop_if_empty(key));
         drop(state);
         for (job, loading) in over {
-            match (job.cancel.is_cancelled(), loading) {
-                (true, _) => job.end(Err(death::cancelled("request"))),
-                (false, true) => {
+            match (job.cancel.by(), loading) {
+                (Some(by), _) => job.end(Err(cancelled(by))),
+                (None, true) => {
                     let failure = death::deadline(&job, None, death::Scene::default());
                     job.end(Err(failure));
                 }
-                (false, false) => end_queued(job),
+                (None, false) => end_queued(job),
             }
         }
     }
@@ -219,6 +236,17 @@ impl Pool {
         drop(state);
         dying.into_iter().for_each(super::Dying::end);
     }
+}
+
+/// Ends the calls that were cancelled; the others.
+fn end_cancelled(jobs: Vec<Job>) -> Vec<Job> {
+    let (over, rest): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.cancel.by().is_some());
+    for job in over {
+        if let Some(by) = job.cancel.by() {
+            job.end(Err(cancelled(by)));
+        }
+    }
+    rest
 }
 
 fn end_queued(job: Job) {

@@ -15,6 +15,7 @@ mod landlock;
 mod limits;
 mod policy;
 mod privileges;
+mod root;
 mod seccomp;
 mod session;
 mod zygote;
@@ -44,9 +45,10 @@ struct Layer {
 }
 
 /// Every layer, in the order of application.
-const LAYERS: [Layer; 8] = [
+const LAYERS: [Layer; 9] = [
     Layer { name: "session", apply: session::apply },
     Layer { name: "descriptors", apply: descriptors::apply },
+    Layer { name: "no_root", apply: root::apply },
     Layer { name: "not_dumpable", apply: dumpable::apply },
     Layer { name: "dies_with_zygote", apply: zygote::apply },
     Layer { name: "no_new_privileges", apply: privileges::apply },

@@ -93,8 +93,16 @@ pub struct Hello {
 
 /// The layers of the lock that a cell must have before it is given a script. `landlock` is not among them: kernels
 /// before 5.13 lack it, and `seccomp` refuses to open files as well.
-pub const REQUIRED_LAYERS: [&str; 7] =
-    ["session", "descriptors", "not_dumpable", "dies_with_zygote", "no_new_privileges", "limits", "seccomp"];
+pub const REQUIRED_LAYERS: [&str; 8] = [
+    "session",
+    "descriptors",
+    "no_root",
+    "not_dumpable",
+    "dies_with_zygote",
+    "no_new_privileges",
+    "limits",
+    "seccomp",
+];
 
 impl Hello {
     /// Required layers that are not in force.

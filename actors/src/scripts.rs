@@ -11,7 +11,7 @@ pub mod get;
 pub mod list;
 pub mod watch;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -40,6 +40,8 @@ pub struct State {
     bus: Rc<Bus>,
     root: PathBuf,
     catalog: RefCell<catalog::Catalog>,
+    /// Whether it was ever read.
+    read: Cell<bool>,
 }
 
 impl State {
@@ -48,7 +50,7 @@ impl State {
     /// # Errors
     /// The folder cannot be used.
     pub async fn open(bus: Rc<Bus>, root: PathBuf) -> Result<Rc<Self>, Error> {
-        let state = Rc::new(Self { bus, root, catalog: RefCell::default() });
+        let state = Rc::new(Self { bus, root, catalog: RefCell::default(), read: Cell::new(false) });
         let failed = |why: std::io::Error| Error::Folder { folder: state.root.clone(), why: why.to_string() };
         defaults::seed(&state.root).map_err(failed)?;
         let edits =
@@ -66,9 +68,15 @@ impl State {
         let root = self.root.clone();
         let read = tokio::task::spawn_blocking(move || folder::read(&root)).await;
         let found = read.map_err(std::io::Error::other)??;
+        let first = !self.read.replace(true);
         let changes = self.catalog.borrow_mut().replace(found);
+        if first {
+            tracing::info!(folder = %self.root.display(), scripts = changes.len(), "the scripts are read");
+        }
         for change in changes {
-            tracing::info!(project = %change.project, script = %change.slug, change = ?change.change, "script");
+            if !first {
+                tracing::info!(project = %change.project, script = %change.slug, change = ?change.change, "script");
+            }
             self.bus.tell("script.changed", &change).await;
         }
         Ok(())

@@ -199,7 +199,7 @@ fn report(findings: &Findings, path: &Path) -> String {
          The page: {}",
         findings.url,
         findings.ready.as_millis(),
-        CONTENT.len() / 1024,
+        findings.page.html.len() / 1024,
         findings.page.macros.len(),
         findings.first.as_secs_f64() * 1e3,
         findings.second.as_secs_f64() * 1e3,

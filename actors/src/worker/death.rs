@@ -45,7 +45,7 @@ pub fn deadline(job: &Job, begun: Option<Instant>, scene: Scene) -> Failure {
         peak_bytes: scene.peak,
         signal: Some("SIGKILL".to_owned()),
         advice:
-            "it ran past its deadline and was killed: look for a loop, or give it more time with timeoutMs"
+            "it ran past its deadline and was killed: look for a loop, or give it more time with timeoutMs in the envelope"
                 .to_owned(),
         ..Death::default()
     };

@@ -9,6 +9,7 @@ pub mod broker;
 pub mod bus;
 pub mod call;
 pub mod config;
+pub mod data;
 pub mod node;
 pub mod process;
 pub mod router;

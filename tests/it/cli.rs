@@ -231,3 +231,16 @@ fn the_demonstration_renders_a_page_and_leaves_nothing_running() {
     }
     assert!(text(&output.stdout).contains("broken_clock"), "{}", text(&output.stdout));
 }
+
+#[tokio::test]
+async fn a_data_folder_belongs_to_one_node_at_a_time() {
+    let stage = harness::stage::Stage::open().await;
+    let (url, data) = (stage.broker.url(), stage.node.data().to_owned());
+    let second =
+        move || harness::node::program().args(["dev", "--nats", &url, "--data"]).arg(data).output().unwrap();
+    let output = tokio::task::spawn_blocking(second).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("in use by another node") && said.contains("--data"), "{said}");
+    stage.close();
+}

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use callboard::{broker, config, node, telemetry};
+use callboard::{broker, config, data, node, telemetry};
 use protocol::channel;
 
 use super::{client, out};
@@ -22,6 +22,8 @@ pub(crate) enum Error {
     Config(#[from] config::load::Error),
     #[error(transparent)]
     Telemetry(#[from] telemetry::Error),
+    #[error(transparent)]
+    Data(#[from] data::Error),
     #[error(transparent)]
     Broker(#[from] broker::Error),
     #[error(transparent)]
@@ -56,6 +58,7 @@ impl Error {
     fn remediation(&self) -> Option<String> {
         match self {
             Self::Config(error) => Some(error.remediation().to_owned()),
+            Self::Data(error) => Some(error.remediation().to_owned()),
             Self::Broker(error) => Some(error.remediation()),
             Self::Node(error) => Some(error.remediation().to_string()),
             Self::Client(error) => error.remediation(),
@@ -79,7 +82,7 @@ impl Error {
             Self::Node(error) if error.is_unreachable() => UNREACHABLE,
             Self::Node(error) if error.is_denied() => DENIED,
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => 5,
-            Self::Node(_) | Self::Broker(_) | Self::Telemetry(_) => OTHER,
+            Self::Node(_) | Self::Broker(_) | Self::Data(_) | Self::Telemetry(_) => OTHER,
             Self::File { .. } | Self::Console(_) | Self::System { .. } => OTHER,
         }
     }

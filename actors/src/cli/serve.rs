@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use callboard::broker::Broker;
 use callboard::config::Config;
+use callboard::data;
 use callboard::node::{self, Stopped};
 use callboard::telemetry;
 use clap::Args;
+use protocol::actions::Role;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::flags::{self, OfNode};
@@ -125,6 +127,8 @@ async fn serve(config: Config) -> Result<u8, Error> {
 
 /// A node, and the broker if it is its own.
 pub(crate) struct Running {
+    /// Held until all else has ended.
+    data: Option<data::Folder>,
     broker: Option<Broker>,
     /// The node.
     pub(crate) node: node::Node,
@@ -134,6 +138,9 @@ pub(crate) struct Running {
 impl Running {
     /// Starts a broker, unless one is named, and a node on it.
     pub(crate) async fn start(mut config: Config) -> Result<Self, Error> {
+        // A node that only runs scripts keeps nothing there.
+        let keeps = config.nats.url.is_none() || config.node.roles.contains(&Role::Scripts);
+        let data = config.node.data.as_deref().filter(|_| keeps).map(data::Folder::hold).transpose()?;
         let broker = match &config.nats.url {
             Some(_) => None,
             None => Some(Broker::start(&config).await?),
@@ -142,7 +149,7 @@ impl Running {
             config.nats.url = Some(broker.url().to_owned());
         }
         let node = node::Node::start(config).await?;
-        Ok(Self { broker, node, broker_has_ended: false })
+        Ok(Self { data, broker, node, broker_has_ended: false })
     }
 
     /// Resolves with an exit status when it cannot or need not go on.
@@ -178,6 +185,7 @@ impl Running {
         if let Some(broker) = self.broker {
             broker.stop().await;
         }
+        drop(self.data);
     }
 }
 

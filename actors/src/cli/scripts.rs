@@ -181,9 +181,17 @@ impl Check {
     async fn run(&self) -> Result<u8, Error> {
         let asker = self.question.connect().await?;
         let mut found = Vec::new();
+        let mut unreadable = None;
         for path in &self.files {
-            let failed = |source| Error::File { path: path.clone(), source };
-            let request = script_check::Request { content: std::fs::read_to_string(path).map_err(failed)? };
+            let content = match std::fs::read_to_string(path) {
+                Ok(content) => content,
+                Err(source) => {
+                    // The other files still have something to say.
+                    unreadable = Some(Error::File { path: path.clone(), source }.report());
+                    continue;
+                }
+            };
+            let request = script_check::Request { content };
             let text = asker.ask(ScriptCheck::NAME, &request).await?;
             match data::<script_compile::Reply>(&text)? {
                 Ok((reply, _)) => found.push((path.display().to_string(), reply)),
@@ -198,7 +206,8 @@ impl Check {
             let lines: Vec<String> = found.iter().flat_map(|(file, reply)| lines(file, reply)).collect();
             out::data(&lines.join("\n"))?;
         }
-        Ok(u8::from(found.iter().any(|(_, reply)| !reply.problems.is_empty())))
+        let wrong = found.iter().any(|(_, reply)| !reply.problems.is_empty());
+        Ok(unreadable.unwrap_or(u8::from(wrong)))
     }
 }
 

@@ -128,3 +128,29 @@ async fn nobody_can_take_the_parser_from_others() {
     assert_eq!(answer.data()["functions"], json!(["main"]), "{}", answer.body);
     stage.close();
 }
+
+#[tokio::test]
+async fn a_batch_stays_one_when_another_script_was_edited() {
+    const BOTH: &str = "
+def render(context):
+    return {'html': 'one'}
+
+def render_many(contexts):
+    return [{'html': 'many'} for context in contexts]
+";
+    let stage = Stage::with(Options::new().script("both.py", script::render("both", BOTH))).await;
+    let payload =
+        json!({"script": "both", "contexts": [script::context(&json!({})), script::context(&json!({}))]});
+    let htmls = |answer: &harness::client::Answer| {
+        let results = answer.data()["results"].as_array().unwrap().clone();
+        results.iter().map(|result| result["data"]["html"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(htmls(&stage.client.call("macro.renderMany", &payload).await), ["many", "many"]);
+    stage.node.write_script("other.py", &script::main("other", "def main(input=None):\n    return 1\n"));
+    wait::eventually("the other script", Duration::from_secs(10), || async {
+        stage.client.call("utility.run", &json!({"script": "other"})).await.is_ok().then_some(())
+    })
+    .await;
+    assert_eq!(htmls(&stage.client.call("macro.renderMany", &payload).await), ["many", "many"]);
+    stage.close();
+}

@@ -261,9 +261,19 @@ impl Pool {
         }
     }
 
+    /// Passes on what is known of a script's functions: one that was fetched anew has the same cells but does not know.
+    fn tell_many(&self, runs: &Runs) {
+        let state = self.state.borrow();
+        let known = state.groups.get(&runs.key()).map(|group| &group.runs);
+        if let (Runs::Script(new), Some(Runs::Script(loaded))) = (runs, known) {
+            new.many.set(loaded.many.get());
+        }
+    }
+
     /// Puts a call into a cell's pipe.
     fn call(&self, cell: &Rc<Cell>, job: Job) {
         if matches!(job.work, Work::Load) {
+            self.tell_many(&job.runs);
             job.end(Ok(Done::Loaded));
             return;
         }

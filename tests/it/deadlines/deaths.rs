@@ -162,8 +162,12 @@ async fn a_script_that_keeps_dying_is_held_back_for_a_while_and_others_are_not()
     let stage =
         Stage::with(options().script("cases.py", &*text).setting("WORKER__CIRCUIT_OPEN_MS", "3000")).await;
     let hold_back = async || {
-        for _ in 0..5 {
-            assert_eq!(call(&stage.client, "cases", "loop", 150).await.code(), "PY_TIMEOUT");
+        let mut deaths = 0;
+        while deaths < 5 {
+            let answer = call(&stage.client, "cases", "loop", 150).await;
+            assert_eq!(answer.code(), "PY_TIMEOUT", "{}", answer.body);
+            // On a busy machine one may not get to run at all; only those that did have died.
+            deaths += u32::from(answer.details()["death"]["phases"]["run"].is_number());
         }
         let answer = call(&stage.client, "cases", "", 5_000).await;
         assert_eq!(answer.code(), "PY_PROCESS_DOWN", "{}", answer.body);

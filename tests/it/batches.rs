@@ -82,7 +82,7 @@ async fn contexts_that_hang_spoil_only_themselves() {
 async fn calls_that_wait_behind_slow_ones_again_and_again_are_answered_all_the_same() {
     let stage = Stage::with(options()).await;
     // Mostly fast, so that many stand in a cell's pipe; now and then one that those behind it do not wait for.
-    let naps: Vec<i64> = (0..6_000).map(|number| if number % 25 == 0 { 20 } else { 0 }).collect();
+    let naps: Vec<i64> = (0..10_000).map(|number| if number % 20 == 0 { 10 } else { 0 }).collect();
     let calls = naps.iter().map(|ms| {
         let payload = json!({"script": "nap", "context": script::context(&json!({"ms": ms}))});
         let client = &stage.client;

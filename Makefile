@@ -56,6 +56,8 @@ check: $(DENY)/bin/cargo-deny ## formatting, lints, documents, licences and sour
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features callboard-tests/real,callboard-tests/long --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	@# The sources of every platform's dependencies, which a build for this one does not fetch: licences are read there.
+	cargo fetch --locked --quiet
 	@# Advisories are left out: their database is fetched from a host that not every machine may reach.
 	$(DENY)/bin/cargo-deny --offline --locked check bans licenses sources
 	$(PYTHON) -c 'import ast, pathlib; [ast.parse(p.read_bytes(), str(p), feature_version=(3, 10)) for d in ("python", "scripts", "tests") for p in pathlib.Path(d).rglob("*.py")]'

@@ -95,6 +95,10 @@ impl State {
                 failed.script = Some(script.record.slug.clone());
                 Err(Failure::ActionFailed(failed))
             }
+            Err(Failure::InvalidResponse(mut invalid)) => {
+                invalid.script = Some(script.record.slug.clone());
+                Err(Failure::InvalidResponse(invalid))
+            }
             Err(failure) => Err(failure),
         }
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Version of the pipe. Node and cell must have the same one; there is no negotiation, they are installed together.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Bytes of a header.
 pub const HEADER: usize = 13;
@@ -163,20 +163,36 @@ pub fn borrow<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error>
     if crate::raw::at_end(&mut deserializer) { Ok(value) } else { Err(Error::Body) }
 }
 
-/// The page of memory that node and cell share beside the pipe: little-endian `u64`s at fixed places.
-/// The cell maps it; the node reads and writes it by `pread` and `pwrite` and believes nothing it says about
-/// anyone but that cell.
+/// The memory that node and cell share beside the pipe: words at fixed places, little-endian `u64`s unless they say
+/// otherwise, and text. The cell maps it; the node reads and writes it by `pread` and `pwrite` and believes nothing it
+/// says about anyone but that cell.
 pub mod page {
-    /// Bytes of the page.
-    pub const SIZE: usize = 4096;
+    use crate::abi::LARGEST_OUTPUT;
+
+    /// Bytes of it all. Only the first 4 KiB and what was printed take memory.
+    pub const SIZE: usize = STDERR + LARGEST_OUTPUT;
     /// Where the cell notes the sequence of the call it is about to begin.
     pub const STARTED: usize = 0;
     /// Where the node notes the first sequence that is withdrawn; `u64::MAX` when none is. The cell looks after it
     /// has noted `STARTED` and skips calls from there on, so that each call is either seen as started or not begun.
     pub const WITHDRAWN: usize = 8;
-    /// From here to the page's end a handler in the cell writes where the script stands, innermost frame first, when
+    /// Where the cell keeps how many bytes of standard output stand at [`STDOUT`]; bit 63 says that more was cut.
+    pub const STDOUT_LENGTH: usize = 24;
+    /// The same of standard error and [`STDERR`].
+    pub const STDERR_LENGTH: usize = 32;
+    /// Bit of a length that says that more was printed than was kept.
+    pub const CUT: u64 = 1 << 63;
+    /// The name of the last thing that was refused to the call that runs: ASCII, padded with zeros.
+    pub const REFUSED: usize = 64;
+    /// Bytes at [`REFUSED`].
+    pub const REFUSED_SIZE: usize = 32;
+    /// From here to [`STDOUT`] a handler in the cell writes where the script stands, innermost frame first, when
     /// the node sends `SIGUSR1` or the interpreter crashes. The page's file is positioned here when it is made.
-    pub const FRAMES: usize = 64;
+    pub const FRAMES: usize = 128;
+    /// What the call that runs has printed so far, so that it is known of a call that is killed too.
+    pub const STDOUT: usize = 4096;
+    /// The same of standard error.
+    pub const STDERR: usize = STDOUT + LARGEST_OUTPUT;
 }
 
 #[cfg(test)]

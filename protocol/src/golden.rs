@@ -46,7 +46,13 @@ fn frames_are_what_they_were() {
     let output = Output { stdout: "hi\n".into(), stderr: String::new(), truncated: false };
     let value = serde_bytes::Bytes::new(b"{\"html\":\"\"}");
     let returned = Return { value, output: output.clone(), run: 12 };
-    let raised = Raised { reason: Reason::Raised, exception: "ValueError: x".into(), line: Some(3), output };
+    let raised = Raised {
+        reason: Reason::Raised,
+        exception: "ValueError: x".into(),
+        line: Some(3),
+        refused: None,
+        output,
+    };
     let hello = Hello {
         protocol: frame::VERSION,
         abi: abi::VERSION,
@@ -79,7 +85,13 @@ fn replies_are_what_they_were() {
         advice: "look for a loop".into(),
         ..Death::default()
     };
-    let timeout = Timeout { timeout_ms: 250, stage: Stage::Running, late_ms: None, death: Some(death) };
+    let timeout = Timeout {
+        timeout_ms: 250,
+        stage: Stage::Running,
+        late_ms: None,
+        death: Some(Box::new(death)),
+        output: None,
+    };
     for (format, ending) in [(Format::Json, "json"), (Format::MessagePack, "msgpack")] {
         let data = match format {
             Format::Json => br#"{"html":"<p>x</p>"}"#.to_vec(),

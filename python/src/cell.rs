@@ -17,7 +17,7 @@ use crate::page::Page;
 use crate::pipe::{End, Input, Reply};
 use crate::run::{Failure, Script};
 use crate::traceback::{self, Account};
-use crate::{compile, sys};
+use crate::{compile, refusal, sys};
 
 /// Memory that is given back when a script has used up its own, so that this can still be told.
 const RESERVE: usize = 4 << 20;
@@ -39,12 +39,15 @@ fn serve(py: Python<'_>, lock: Lock) -> End {
     if sys::unblock_children().is_err() {
         return End::Starved;
     }
+    if lock::trap::install(page.refused()).is_err() {
+        return End::Starved;
+    }
     let (pipe, layers) = lock::apply(lock);
-    if tell_where(py).is_err() {
+    if tell_where(py).and_then(|()| refusal::explain(py, page.refused())).is_err() {
         return End::Starved;
     }
     let pipe = Rc::new(pipe);
-    let Ok(streams) = Streams::install(py) else { return End::Starved };
+    let Ok(streams) = Streams::install(py, &page) else { return End::Starved };
     let mut input = Input::new(Rc::clone(&pipe));
     let reserve = Vec::with_capacity(RESERVE);
     let mut cell =
@@ -69,6 +72,16 @@ fn tell_where(py: Python<'_>) -> PyResult<()> {
     handler.call_method1("enable", (lock::PAGE, false))?;
     handler.call_method1("register", (libc::SIGUSR1, lock::PAGE, false, false))?;
     Ok(())
+}
+
+/// `os._exit` of a cell: what the call was at is written to the page first, so that its end is explained.
+#[pyfunction]
+pub(crate) fn leave(py: Python<'_>, status: i32) {
+    // Nothing of this may keep the process from its end.
+    let _ = py
+        .import("faulthandler")
+        .and_then(|handler| handler.call_method1("dump_traceback", (lock::PAGE, false)));
+    sys::exit(status)
 }
 
 struct Cell<'py> {
@@ -99,7 +112,7 @@ impl Cell<'_> {
             return Err(End::Malformed);
         }
         let reserve = &mut self.reserve;
-        match Script::load(self.py, &load, || *reserve = Vec::new()) {
+        match Script::load(self.py, &load, self.page.refused(), || *reserve = Vec::new()) {
             Ok(script) => {
                 let loaded = Loaded { many: script.many() };
                 self.script = Some(script);
@@ -142,32 +155,42 @@ impl Cell<'_> {
                 if error.is_instance_of::<PyMemoryError>(self.py) {
                     self.reserve = Vec::new();
                 }
-                let account = traceback::raised(self.py, &error, &script.origin);
+                let account = traceback::raised(self.py, &error, &script.origin, self.page.refused());
                 drop(error);
                 self.raised(sequence, account)
             }
             Err(Failure::Missing(text)) => {
                 self.raised(sequence, Account::plain(Reason::EntrypointMissing, text))
             }
-            Err(Failure::Refused(problem)) => self.complain(Operation::Refused, sequence, problem),
-            Err(Failure::Invalid(problem)) => self.complain(Operation::Invalid, sequence, problem),
+            Err(Failure::Refused(problem)) => self.complain(Operation::Refused, sequence, problem, None),
+            Err(Failure::Invalid(problem)) => {
+                let line = script.line_of(&call);
+                self.complain(Operation::Invalid, sequence, problem, line)
+            }
             Err(Failure::Malformed) => Err(End::Malformed),
         }
     }
 
     fn raised(&mut self, sequence: u64, account: Account) -> Result<(), End> {
-        let Account { reason, exception, line } = account;
+        let Account { reason, exception, line, refused } = account;
         let output = self.streams.take();
         let size = exception.len() + size_of(&output);
-        self.reply.send(Operation::Raised, sequence, &Raised { reason, exception, line, output }, size)
+        let raised = Raised { reason, exception, line, refused, output };
+        self.reply.send(Operation::Raised, sequence, &raised, size)
     }
 
-    fn complain(&mut self, operation: Operation, sequence: u64, problem: Problem) -> Result<(), End> {
+    fn complain(
+        &mut self,
+        operation: Operation,
+        sequence: u64,
+        problem: Problem,
+        line: Option<u32>,
+    ) -> Result<(), End> {
         let too_large = problem.is_size();
         let Problem { path, problem } = problem;
         let output = self.streams.take();
         let size = path.len() + problem.len() + size_of(&output);
-        self.reply.send(operation, sequence, &Complaint { path, problem, too_large, output }, size)
+        self.reply.send(operation, sequence, &Complaint { path, problem, too_large, line, output }, size)
     }
 }
 

@@ -18,6 +18,7 @@ mod privileges;
 mod root;
 mod seccomp;
 mod session;
+pub(crate) mod trap;
 mod zygote;
 
 /// What the layers need to know.

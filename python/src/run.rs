@@ -11,6 +11,7 @@ use pyo3::types::{PyModule, PyString, PyType};
 
 use crate::codec::{self, Problem};
 use crate::contract;
+use crate::page::Name;
 use crate::traceback::{self, Account, Origin};
 
 /// Largest result, in bytes: a frame holds it and what was printed.
@@ -57,11 +58,16 @@ pub(crate) fn compile<'py>(
 
 impl<'py> Script<'py> {
     /// Compiles the script, runs its top level and finds its functions. `starved` is called when it ran out of memory,
-    /// before anything is told about it.
+    /// before anything is told about it; `refused` is where the lock notes what it refused.
     ///
     /// # Errors
     /// Why it cannot be used.
-    pub(crate) fn load(py: Python<'py>, load: &Load, starved: impl FnOnce()) -> Result<Self, Account> {
+    pub(crate) fn load(
+        py: Python<'py>,
+        load: &Load,
+        refused: &Name,
+        starved: impl FnOnce(),
+    ) -> Result<Self, Account> {
         let mut origin = Origin { file: format!("{}.py", load.slug), module: load.slug.clone() };
         let code = compile(py, &load.body, &origin.file, 0)
             .map_err(|error| traceback::uncompiled(py, &error, &origin))?;
@@ -71,7 +77,7 @@ impl<'py> Script<'py> {
                 if error.is_instance_of::<PyMemoryError>(py) {
                     starved();
                 }
-                return Err(traceback::raised(py, &error, &origin));
+                return Err(traceback::raised(py, &error, &origin, refused));
             }
         };
         let entrypoint = found(&module, &load.entrypoint)?;
@@ -84,6 +90,16 @@ impl<'py> Script<'py> {
     /// Whether it has a `render_many`.
     pub(crate) const fn many(&self) -> bool {
         self.many.is_some()
+    }
+
+    /// The line at which the function of a call begins.
+    pub(crate) fn line_of(&self, call: &Call<'_>) -> Option<u32> {
+        let function = match (call.function, call.entrypoint, &self.many) {
+            (Function::RenderMany, _, Some(many)) => many.clone(),
+            (_, Some(name), _) => self.named(name).ok()?,
+            _ => self.entrypoint.clone(),
+        };
+        function.getattr("__code__").and_then(|code| code.getattr("co_firstlineno")?.extract()).ok()
     }
 
     /// Runs one call and writes its result into `value`; how long the script ran, in µs.

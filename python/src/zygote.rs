@@ -12,6 +12,7 @@ use protocol::frame::control::{self, FromZygote, Limits, Ready, ToZygote};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::refusal::Refused;
 use crate::{cell, sys};
 
 /// Imports what scripts are likely to use.
@@ -57,7 +58,12 @@ pub(crate) fn zygote(py: Python<'_>) -> PyResult<()> {
 fn preload(py: Python<'_>) -> PyResult<u32> {
     py.run(PRELOAD, Some(&PyDict::new(py)), None)?;
     py.run(LIBRARY, Some(&PyDict::new(py)), None)?;
-    PyModule::from_code(py, CALLBOARD, c"callboard/__init__.py", c"callboard")?;
+    let callboard = PyModule::from_code(py, CALLBOARD, c"callboard/__init__.py", c"callboard")?;
+    callboard.setattr("Refused", py.get_type::<Refused>())?;
+    let leave = wrap_pyfunction!(cell::leave, py)?;
+    for module in ["os", "posix"] {
+        py.import(module)?.setattr("_exit", &leave)?;
+    }
     let gc = py.import("gc")?;
     gc.call_method0("collect")?;
     gc.call_method0("freeze")?;

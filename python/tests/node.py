@@ -24,7 +24,10 @@ OPERATIONS = {
 NAMES = {number: name for name, number in OPERATIONS.items()}
 
 # Where the page's text about frames begins.
-FRAMES = 64
+FRAMES = 128
+# Where what was printed begins.
+OUTPUT = 4096
+PAGE = OUTPUT + 2 * 65536
 NEVER = 2**64 - 1
 MEMORY = 256 << 20
 # More than any test needs; what waits this long has failed.
@@ -95,7 +98,7 @@ class Cell:
         self.pipe, theirs = socket.socketpair()
         self.pipe.settimeout(PATIENCE)
         self.page = os.memfd_create("page")
-        os.ftruncate(self.page, 4096)
+        os.ftruncate(self.page, PAGE)
         os.lseek(self.page, FRAMES, os.SEEK_SET)
         self.withdraw_from(NEVER)
         message = {"op": "fork", "cell": self.number, "limits": {"memory": memory}}
@@ -112,11 +115,11 @@ class Cell:
 
     def frames(self):
         """Where the script stood when it was asked, or crashed."""
-        return os.pread(self.page, 4096, FRAMES)
+        return os.pread(self.page, OUTPUT - FRAMES, FRAMES)
 
     def ask_where(self):
         """Has the cell write where the script stands."""
-        os.pwrite(self.page, bytes(4096 - FRAMES), FRAMES)
+        os.pwrite(self.page, bytes(OUTPUT - FRAMES), FRAMES)
         os.lseek(self.page, FRAMES, os.SEEK_SET)
         os.kill(self.pid, signal.SIGUSR1)
 

@@ -1,11 +1,12 @@
 //! The cells of a node: which exist, who gets a place to run, which call goes where. What cells and the zygote
-//! report is handled in `pool::event`, deadlines in `pool::watch`.
+//! report is handled in `pool::event`, deadlines in `pool::watch`, how cells leave in `pool::release`.
 //!
 //! A cell belongs to one script version. Cells are kept by recent use up to a limit; a number of *places* bounds how
 //! many run at once. Calls of one script wait in a queue of their own, and scripts that wait take turns.
 
 pub mod circuit;
 mod event;
+mod release;
 mod share;
 mod status;
 mod watch;
@@ -97,7 +98,7 @@ impl Dying {
     /// Answers without knowing how the process ended.
     fn end(self) {
         for (job, begun) in self.jobs {
-            let failure = death::process_down(&job, begun, self.scene, None);
+            let failure = death::process_down(&job, begun, &self.scene, None);
             job.end(Err(failure));
         }
     }
@@ -372,102 +373,6 @@ impl Pool {
             state.drop_if_empty(&key);
             drop(state);
             self.pump(&key);
-        }
-    }
-
-    /// Takes a cell out of the pool and ends its process. Calls in its pipe must have been taken care of.
-    fn let_go(&self, cell: &Rc<Cell>) {
-        if cell.state().phase == Phase::Gone {
-            return;
-        }
-        cell.enter(Phase::Gone);
-        let known = cell.state().process.is_some();
-        let held = std::mem::take(&mut cell.state_mut().holds_place);
-        let mut state = self.state.borrow_mut();
-        state.cells.remove(&cell.id);
-        state.running -= usize::from(held);
-        if !known && cell.state().exit.is_none() {
-            state.doomed.insert(cell.id);
-        }
-        if let Some(group) = state.groups.get_mut(&cell.key) {
-            group.cells.retain(|other| other.id != cell.id);
-        }
-        state.drop_if_empty(&cell.key);
-        drop(state);
-        cell.kill();
-    }
-
-    /// Notes that a cell died of what it ran. Calls that wait for an opened circuit fail at once.
-    fn note_death(&self, cell: &Rc<Cell>) {
-        if cell.key == Key::COMPILER {
-            // Its texts are from anyone: one caller's must not take it from the others.
-            return;
-        }
-        let opened = self.state.borrow_mut().circuits.note(&cell.key, self.bounds.circuit, Instant::now());
-        if opened {
-            tracing::warn!(script = self.slug(cell), "its cells keep dying: it is left alone for a while");
-            self.fail_queue(&cell.key, || death::no_process("circuit_open"));
-        }
-    }
-
-    /// The slug of the script that a cell holds, for the log.
-    fn slug(&self, cell: &Rc<Cell>) -> Option<String> {
-        match &self.state.borrow().groups.get(&cell.key)?.runs {
-            Runs::Script(script) => Some(script.record.slug.clone()),
-            Runs::Compiler => None,
-        }
-    }
-
-    /// What is seen of a cell that is about to be let go.
-    fn scene(&self, cell: &Rc<Cell>) -> death::Scene {
-        let state = self.state.borrow();
-        let line = match state.groups.get(&cell.key).map(|group| &group.runs) {
-            Some(Runs::Script(script)) => cell.line(&script.record.slug),
-            Some(Runs::Compiler) | None => None,
-        };
-        death::Scene { line, peak: cell.peak() }
-    }
-
-    /// Ends every call of a group that has not begun.
-    fn fail_queue(&self, key: &Key, failure: impl Fn() -> Failure) {
-        let mut state = self.state.borrow_mut();
-        let jobs =
-            state.groups.get_mut(key).map(|group| std::mem::take(&mut group.queue)).unwrap_or_default();
-        state.queued -= jobs.len();
-        drop(state);
-        jobs.into_iter().for_each(|job| job.end(Err(failure())));
-    }
-
-    /// Puts calls that were not begun back to the front of their group's queue, in their order. `lost` is whether
-    /// their cell died: what stood in the pipes of several that did may be what they die of.
-    fn take_back(&self, key: &Key, jobs: Vec<Job>, lost: bool) {
-        const MOST_LOSSES: u8 = 3;
-        let mut state = self.state.borrow_mut();
-        let open = state.circuits.open(key, Instant::now()).is_some();
-        for mut job in jobs.into_iter().rev() {
-            job.losses += u8::from(lost);
-            if open {
-                job.end(Err(death::no_process("circuit_open")));
-            } else if job.losses > MOST_LOSSES {
-                job.end(Err(death::no_process("no_process")));
-            } else {
-                // The group may have gone with its last cell.
-                state.group(key, &job.runs).queue.push_front(job);
-                state.queued += 1;
-            }
-        }
-    }
-
-    /// Ends the idle cells of a script, all versions: it has changed.
-    pub fn forget(&self, project: &str, id: protocol::Id) {
-        let of_script = |cell: &Rc<Cell>| {
-            let state = self.state.borrow();
-            let runs = state.groups.get(&cell.key).map(|group| group.runs.clone());
-            matches!(runs, Some(Runs::Script(script)) if script.record.project == project && script.record.id == id)
-        };
-        let cells: Vec<_> = self.state.borrow().cells.values().cloned().collect();
-        for cell in cells.into_iter().filter(|cell| cell.idle() && of_script(cell)) {
-            self.let_go(&cell);
         }
     }
 }

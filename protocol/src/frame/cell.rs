@@ -193,6 +193,9 @@ pub struct Raised {
     /// The innermost line in the script's body, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
+    /// What the cell's lock refused to the script, where that is why it raised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// What was printed.
     #[serde(default, skip_serializing_if = "Output::is_empty")]
     pub output: Output,
@@ -209,6 +212,9 @@ pub struct Complaint {
     /// Whether the value was too large to be sent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub too_large: bool,
+    /// The line of the function that returned the value, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
     /// What was printed.
     #[serde(default, skip_serializing_if = "Output::is_empty")]
     pub output: Output,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use protocol::Failure;
 use protocol::failure::{ActionFailed, InvalidResponse};
 use protocol::frame::cell::{Compiled, Complaint, Hello, Load, Loaded, Raised, Reason, Return, Skipped};
+use protocol::frame::page::REFUSED_SIZE;
 use protocol::frame::{self, Header, Operation};
 use protocol::{Problem, abi};
 use tokio::sync::watch::Receiver;
@@ -112,7 +113,7 @@ impl Pool {
         drop(state);
         let Some(Dying { jobs, scene, .. }) = dying else { return };
         for (job, begun) in jobs {
-            let failure = death::process_down(&job, begun, scene, Some(exit));
+            let failure = death::process_down(&job, begun, &scene, Some(exit));
             job.end(Err(failure));
         }
     }
@@ -130,7 +131,7 @@ impl Pool {
             let (begun, waiting) = self.part_flights(&cell);
             self.let_go(&cell);
             for (job, at) in begun {
-                let failure = death::process_down(&job, at, death::Scene::default(), None);
+                let failure = death::process_down(&job, at, &death::Scene::default(), None);
                 job.end(Err(failure));
             }
             self.take_back(&cell.key, waiting, false);
@@ -277,26 +278,48 @@ impl Pool {
         let asked = std::mem::take(&mut state.asked);
         let retires = state.retires;
         drop(state);
-        if asked {
+        if asked.is_some() {
             cell.forget_where();
         }
         retires
     }
 
-    /// A cell does what no honest cell does: it is killed.
+    /// A cell does what no honest cell does: it is not heard any more, has a moment to say where its script stands, and is
+    /// killed.
     fn distrust(&self, cell: &Rc<Cell>, why: &str) {
+        /// How often it is looked whether it has said so.
+        const LOOK: Duration = Duration::from_millis(3);
+        /// How many times.
+        const LOOKS: u32 = 10;
         tracing::warn!(why, "a cell broke the protocol and is killed");
         count(&self.counts.killed);
         self.note_death(cell);
+        let before = self.scene(cell);
         let loaded = cell.state().phase == Phase::Ready;
-        let (begun, waiting) = self.part_flights(cell);
-        self.let_go(cell);
-        for (job, _) in begun {
-            job.end(Err(death::no_process("protocol")));
-        }
+        let slug = self.slug(cell);
+        let (mut begun, waiting) = self.part_flights(cell);
         if !loaded {
-            self.fail_queue(&cell.key, || death::no_process("protocol"));
+            begun.extend(self.take_queue(&cell.key).into_iter().map(|job| (job, None)));
         }
+        cell.ask_where();
+        self.forsake(cell);
+        let dying = Rc::clone(cell);
+        tokio::task::spawn_local(async move {
+            let mut line = None;
+            for _ in 0..LOOKS {
+                tokio::time::sleep(LOOK).await;
+                line = slug.as_ref().and_then(|slug| dying.line(slug));
+                if line.is_some() {
+                    break;
+                }
+            }
+            dying.kill();
+            let scene = death::Scene { line, ..before };
+            for (job, at) in begun {
+                let failure = death::protocol(&job, at, &scene);
+                job.end(Err(failure));
+            }
+        });
         self.recover(cell, waiting, true);
     }
 
@@ -310,14 +333,7 @@ impl Pool {
         self.note_death(cell);
         if was != Phase::Ready {
             // It died of its script's own top level: calls that wait for it would only kill the next one.
-            let mut state = self.state.borrow_mut();
-            let jobs = state
-                .groups
-                .get_mut(&cell.key)
-                .map(|group| std::mem::take(&mut group.queue))
-                .unwrap_or_default();
-            state.queued -= jobs.len();
-            begun.extend(jobs.into_iter().map(|job| (job, None)));
+            begun.extend(self.take_queue(&cell.key).into_iter().map(|job| (job, None)));
         }
         match exit {
             None => {
@@ -327,7 +343,7 @@ impl Pool {
             }
             Some(exit) => {
                 for (job, begun) in begun {
-                    let failure = death::process_down(&job, begun, scene, Some(exit));
+                    let failure = death::process_down(&job, begun, &scene, Some(exit));
                     job.end(Err(failure));
                 }
             }
@@ -413,6 +429,7 @@ fn raised_failure(raised: Raised) -> Failure {
         reason: Some(raised.reason.as_str().to_owned()),
         script: None,
         line: raised.line,
+        refused: raised.refused.map(|refused| refused.chars().take(REFUSED_SIZE).collect()),
         exception: Some(raised.exception),
         output: raised.output.text(),
     })
@@ -421,5 +438,13 @@ fn raised_failure(raised: Raised) -> Failure {
 fn invalid(complaint: Complaint) -> Failure {
     let Problem { path, problem } = Problem::new(complaint.path, complaint.problem);
     let reason = complaint.too_large.then(|| "too_large".to_owned());
-    Failure::InvalidResponse(InvalidResponse { path, problem, reason, output: complaint.output.text() })
+    let output = complaint.output.text();
+    Failure::InvalidResponse(InvalidResponse {
+        path,
+        problem,
+        reason,
+        script: None,
+        line: complaint.line,
+        output,
+    })
 }

@@ -1,12 +1,13 @@
 //! Deadlines and patience: a look over the busy cells every few milliseconds while there are any, instead of a timer
 //! for each call.
 
+use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch::Receiver;
 
-use super::{Pool, count, death};
+use super::{Key, Pool, count, death};
 use crate::call::cancelled;
 use crate::worker::cell::{Cell, Flight, Phase};
 use crate::worker::job::Job;
@@ -99,12 +100,10 @@ impl Pool {
             let (_, waiting) = self.part_flights(cell);
             self.let_go(cell);
             self.recover(cell, waiting, false);
-        } else if late && !cell.state().asked {
-            // It has until the next look to write down where it stands; then it is killed.
-            cell.state_mut().asked = true;
-            cell.ask_where();
         } else if late {
-            self.kill_late(cell, now);
+            if self.has_told(cell) {
+                self.kill_late(cell, now);
+            }
         } else if behind && ran > PATIENCE {
             self.withdraw(cell, 1);
         }
@@ -144,7 +143,7 @@ impl Pool {
         let nothing_began = begun.is_empty();
         for (job, at) in begun {
             let failure = match job.late(now) {
-                true => death::deadline(&job, at.or(front_began), scene),
+                true => death::deadline(&job, at.or(front_began), &scene),
                 false => death::neighbour(&job, at),
             };
             job.end(Err(failure));
@@ -181,44 +180,68 @@ impl Pool {
 
     fn look_at_loading(&self, cell: &Rc<Cell>, took: Duration) {
         let unwanted = self.state.borrow().groups.get(&cell.key).is_none_or(|group| group.queue.is_empty());
-        if took > LOAD || (unwanted && took > UNWANTED) {
-            count(&self.counts.killed);
-            self.let_go(cell);
-            self.note_death(cell);
-            if took > LOAD {
-                self.fail_queue(&cell.key, || death::no_process("load_timeout"));
-            }
-            self.serve_waiting();
+        if took <= LOAD && !(unwanted && took > UNWANTED) {
+            return;
         }
+        let loading = cell.state().phase == Phase::Loading;
+        if loading && !self.has_told(cell) {
+            return;
+        }
+        count(&self.counts.killed);
+        let scene = self.scene(cell);
+        let jobs = if took > LOAD { self.take_queue(&cell.key) } else { VecDeque::new() };
+        self.let_go(cell);
+        self.note_death(cell);
+        for job in jobs {
+            let failure = death::load_timeout(&job, &scene);
+            job.end(Err(failure));
+        }
+        self.serve_waiting();
     }
 
     /// Ends calls that wait and are late or cancelled.
     fn end_in_queues(&self, now: Instant) {
-        let mut over = Vec::new();
-        let mut state = self.state.borrow_mut();
-        for group in state.groups.values_mut() {
-            let ends = |job: &Job| job.late(now) || job.cancel.by().is_some();
-            if !group.queue.iter().any(ends) {
+        let ends = |job: &Job| job.late(now) || job.cancel.by().is_some();
+        let state = self.state.borrow();
+        let keys: Vec<_> = state
+            .groups
+            .iter()
+            .filter(|(_, group)| group.queue.iter().any(ends))
+            .map(|(key, _)| *key)
+            .collect();
+        let loading = |key: &Key| {
+            let cells = &state.groups.get(key)?.cells;
+            cells.iter().find(|cell| cell.state().phase == Phase::Loading).cloned()
+        };
+        let groups: Vec<_> = keys.into_iter().map(|key| (key, loading(&key))).collect();
+        drop(state);
+        for (key, loading) in groups {
+            if loading.as_ref().is_some_and(|cell| !self.has_told(cell)) {
+                // The script that keeps these calls waiting says where it stands first.
                 continue;
             }
-            let loading = group.cells.iter().any(|cell| cell.state().phase == Phase::Loading);
-            let waiting = std::mem::take(&mut group.queue);
-            let (ended, rest): (Vec<Job>, Vec<Job>) = waiting.into_iter().partition(ends);
-            group.queue = rest.into();
-            over.extend(ended.into_iter().map(|job| (job, loading)));
-        }
-        state.queued -= over.len();
-        let keys: Vec<_> = state.groups.keys().copied().collect();
-        keys.iter().for_each(|key| state.drop_if_empty(key));
-        drop(state);
-        for (job, loading) in over {
-            match (job.cancel.by(), loading) {
-                (Some(by), _) => job.end(Err(cancelled(by))),
-                (None, true) => {
-                    let failure = death::deadline(&job, None, death::Scene::default());
-                    job.end(Err(failure));
+            let scene = loading.as_ref().map(|cell| self.scene(cell));
+            if let Some(cell) = loading {
+                cell.state_mut().asked = None;
+                cell.forget_where();
+            }
+            let (over, rest): (Vec<Job>, Vec<Job>) = self.take_queue(&key).into_iter().partition(ends);
+            let mut state = self.state.borrow_mut();
+            state.queued += rest.len();
+            if let Some(group) = state.groups.get_mut(&key) {
+                group.queue = rest.into();
+            }
+            state.drop_if_empty(&key);
+            drop(state);
+            for job in over {
+                match (job.cancel.by(), &scene) {
+                    (Some(by), _) => job.end(Err(cancelled(by))),
+                    (None, Some(scene)) => {
+                        let failure = death::deadline(&job, None, scene);
+                        job.end(Err(failure));
+                    }
+                    (None, None) => end_queued(job),
                 }
-                (None, false) => end_queued(job),
             }
         }
     }

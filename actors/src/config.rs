@@ -105,6 +105,8 @@ pub struct Worker {
     pub warm: u32,
     /// What a cell may map besides what the zygote has, in MiB.
     pub memory_mb: u64,
+    /// Cells that are loaded ahead for each script with `fresh: true`.
+    pub spares: u32,
     /// How many calls a cell serves before it is replaced.
     pub calls_per_cell: u64,
     /// How many calls may wait for a place.
@@ -128,6 +130,7 @@ impl Default for Worker {
             places: None,
             warm: 64,
             memory_mb: 512,
+            spares: 4,
             calls_per_cell: 10_000,
             queue: 256,
             circuit_deaths: 5,

@@ -111,6 +111,7 @@ pub(crate) fn bounds(config: &config::Worker) -> pool::Bounds {
         places: config.places.map_or(2 * cores, wide),
         cores,
         warm: wide(config.warm),
+        spares: wide(config.spares),
         queue: wide(config.queue),
         calls_per_cell: config.calls_per_cell,
         memory: config.memory_mb.saturating_mul(1 << 20),

@@ -7,6 +7,7 @@ mod clients;
 mod content;
 mod deadlines;
 mod envelope;
+mod fresh;
 mod macros;
 mod scripts;
 mod service;

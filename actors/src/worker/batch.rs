@@ -41,7 +41,9 @@ pub async fn render(
     contexts: Vec<Bytes>,
     places: &Semaphore,
 ) -> Vec<Item> {
+    // A script that asks for a fresh cell has one for each context too.
     if contexts.len() > 1
+        && !script.record.fresh
         && has_many(worker, script, call).await
         && let Some(items) = together(worker, script, call, &contexts, places).await
     {

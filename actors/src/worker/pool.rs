@@ -8,6 +8,7 @@ pub mod circuit;
 mod event;
 mod release;
 mod share;
+mod spare;
 mod status;
 mod watch;
 
@@ -40,6 +41,8 @@ pub struct Bounds {
     pub cores: usize,
     /// Cells that are kept.
     pub warm: usize,
+    /// Cells that are loaded ahead for each script that runs every call in one of its own.
+    pub spares: usize,
     /// Calls that wait.
     pub queue: usize,
     /// Calls that a cell serves before it is replaced.
@@ -215,7 +218,9 @@ impl Pool {
         while let Some(step) = self.next_step(key) {
             match step {
                 Step::Call(cell, job) => self.call(&cell, job),
-                Step::Start => self.start(key),
+                Step::Start => {
+                    self.start(key);
+                }
                 Step::Wait => {
                     let mut state = self.state.borrow_mut();
                     if state.groups.get(key).is_some_and(|group| !group.waits) {
@@ -279,20 +284,25 @@ impl Pool {
             return;
         }
         self.take_place(cell);
+        let spares = job.runs.keeps_spares();
         if let Err((job, error)) = cell.call(job) {
             job.end(Err(Failure::request("payload", error.to_string())));
             self.rest(cell);
         }
+        if spares {
+            self.top_up(&cell.key);
+        }
     }
 
-    /// Asks the zygote for a cell. It gets its script once it has said that it is locked.
-    fn start(&self, key: &Key) {
-        self.make_room();
+    /// Asks the zygote for a cell; whether it could. The cell gets its script once it has said that it is locked.
+    fn start(&self, key: &Key) -> bool {
+        self.make_room(key);
         let started = self.try_start(key);
-        if let Err(error) = started {
+        if let Err(error) = &started {
             tracing::error!(%error, "a cell cannot be started");
             self.fail_queue(key, || death::no_process("no_process"));
         }
+        started.is_ok()
     }
 
     fn try_start(&self, key: &Key) -> std::io::Result<()> {
@@ -320,13 +330,14 @@ impl Pool {
         Ok(())
     }
 
-    /// Ends the least recently used idle cell if there are as many as are kept.
-    fn make_room(&self) {
+    /// Ends the least recently used idle cell of another group if there are as many as are kept.
+    fn make_room(&self, key: &Key) {
         let state = self.state.borrow();
         if state.cells.len() < self.bounds.warm {
             return;
         }
-        let idle = state.cells.values().filter(|cell| cell.idle() && !cell.state().holds_place);
+        let idle =
+            state.cells.values().filter(|cell| cell.idle() && cell.key != *key && !cell.state().holds_place);
         let oldest = idle.min_by_key(|cell| cell.state().used).cloned();
         drop(state);
         if let Some(cell) = oldest {

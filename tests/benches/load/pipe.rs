@@ -34,6 +34,7 @@ pub(crate) async fn print(body: &str) {
         cores: 2,
         warm: 8,
         queue: 1_000,
+        spares: 0,
         calls_per_cell: u64::MAX,
         memory: 512 << 20,
         unlocked: false,

@@ -62,6 +62,7 @@ pub(super) const ALL: &[Setting] = &[
     setting("worker.places", Kind::Number(1, 1024)),
     setting("worker.warm", Kind::Number(1, 100_000)),
     setting("worker.memory_mb", Kind::Number(16, 1_048_576)),
+    setting("worker.spares", Kind::Number(0, 64)),
     setting("worker.calls_per_cell", Kind::Number(1, 1_000_000_000)),
     setting("worker.queue", Kind::Number(1, 1_000_000)),
     setting("worker.circuit_deaths", Kind::Number(0, 1_000)),

@@ -219,6 +219,7 @@ impl Pool {
         }
         cell.enter(Phase::Ready);
         self.rest(cell);
+        self.top_up(&cell.key);
     }
 
     /// The script cannot be loaded: none of its calls can be served.
@@ -250,6 +251,7 @@ impl Pool {
             self.let_go(cell);
             self.serve_waiting();
             self.pump(&cell.key);
+            self.top_up(&cell.key);
         } else {
             self.rest(cell);
         }

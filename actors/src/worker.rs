@@ -90,7 +90,7 @@ impl State {
         let runs = pool::Runs::Script(Rc::clone(script));
         match self.pool.run(runs, work, deadline, cancel).await {
             Ok(Done::Returned(returned)) => Ok(returned),
-            Ok(Done::Loaded | Done::Compiled(_)) => Err(death::no_process("protocol")),
+            Ok(Done::Loaded | Done::Compiled(_) | Done::Attempted(_)) => Err(death::no_process("protocol")),
             Err(Failure::ActionFailed(mut failed)) => {
                 failed.script = Some(script.record.slug.clone());
                 Err(Failure::ActionFailed(failed))

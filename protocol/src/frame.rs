@@ -29,6 +29,8 @@ pub enum Operation {
     Call = 2,
     /// Node: look for syntax problems in a text; nothing of it runs.
     Compile = 3,
+    /// Node: try what no cell may do; without a body of its own (`null`).
+    Attempt = 6,
     /// Cell: I am ready; the first frame of a cell.
     Hello = 128,
     /// Cell: the script is compiled and its entrypoint found.
@@ -45,10 +47,12 @@ pub enum Operation {
     Skipped = 134,
     /// Cell: the outcome of `Compile`.
     Compiled = 135,
+    /// Cell: the outcome of `Attempt`.
+    Attempted = 138,
 }
 
 /// Every operation, for decoding and tests.
-pub const OPERATIONS: [Operation; 11] = [
+pub const OPERATIONS: [Operation; 13] = [
     Operation::Load,
     Operation::Call,
     Operation::Compile,
@@ -60,6 +64,8 @@ pub const OPERATIONS: [Operation; 11] = [
     Operation::Refused,
     Operation::Skipped,
     Operation::Compiled,
+    Operation::Attempt,
+    Operation::Attempted,
 ];
 
 /// What stands before a body.

@@ -5,7 +5,9 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use protocol::frame::cell::Reason;
-use protocol::frame::cell::{Call, Compile, Complaint, Hello, Load, Loaded, Output, Raised, Return, Skipped};
+use protocol::frame::cell::{
+    Attempted, Call, Compile, Complaint, Hello, Load, Loaded, Output, Raised, Return, Skipped,
+};
 use protocol::frame::{self, Header, Operation};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
@@ -102,6 +104,7 @@ impl Cell<'_> {
             Operation::Load => self.load(header.sequence, body),
             Operation::Call => self.call(header.sequence, body),
             Operation::Compile => self.compile(header.sequence, body),
+            Operation::Attempt => self.attempt(header.sequence),
             _ => Err(End::Malformed),
         }
     }
@@ -134,6 +137,12 @@ impl Cell<'_> {
         self.streams.take();
         let size = compiled.functions.iter().map(|name| name.len() + 5).sum();
         self.reply.send(Operation::Compiled, sequence, &compiled, size)
+    }
+
+    fn attempt(&mut self, sequence: u64) -> Result<(), End> {
+        self.page.begin(sequence);
+        let (refused, allowed) = lock::attempt::all();
+        self.reply.send(Operation::Attempted, sequence, &Attempted { refused, allowed }, 0)
     }
 
     fn call(&mut self, sequence: u64, body: &[u8]) -> Result<(), End> {

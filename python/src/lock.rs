@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use protocol::frame::control::Limits;
 use pyo3::pyfunction;
 
+pub(crate) mod attempt;
 mod descriptors;
 mod dumpable;
 mod landlock;

@@ -18,8 +18,8 @@ LIBRARY = os.environ.get("CALLBOARD_CELL")
 BOOT = Path(__file__).parent.parent / "callboard" / "boot.py"
 
 OPERATIONS = {
-    "load": 1, "call": 2, "compile": 3, "hello": 128, "loaded": 129, "return": 130, "raised": 131,
-    "invalid": 132, "refused": 133, "skipped": 134, "compiled": 135,
+    "load": 1, "call": 2, "compile": 3, "attempt": 6, "hello": 128, "loaded": 129, "return": 130, "raised": 131,
+    "invalid": 132, "refused": 133, "skipped": 134, "compiled": 135, "attempted": 138,
 }  # fmt: skip
 NAMES = {number: name for name, number in OPERATIONS.items()}
 

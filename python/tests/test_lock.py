@@ -110,6 +110,13 @@ class Layers(Case):
         body = "import signal\nreturn len(signal.pthread_sigmask(signal.SIG_BLOCK, []))"
         self.assertEqual(self.inside(body), 0)
 
+    def test_what_no_cell_may_do_is_refused_when_a_cell_tries(self):
+        cell = zygote.cell()
+        name, tried = cell.ask("attempt", None)
+        self.assertEqual((name, tried["allowed"], len(tried["refused"])), ("attempted", [], 6))
+        cell.hang_up()
+        cell.ended()
+
     def test_the_extension_module_cannot_be_imported(self):
         self.assertEqual(self.inside("try:\n    import _callboard\nexcept ImportError:\n    return 'none'"), "none")
 

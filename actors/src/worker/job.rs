@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use protocol::frame::cell::{self as body, Compiled, Function, Output};
+use protocol::frame::cell::{self as body, Attempted, Compiled, Function, Output};
 use protocol::frame::{self, Operation};
 use protocol::{Failure, Format};
 use tokio::sync::oneshot;
@@ -32,6 +32,8 @@ pub enum Work {
         /// The text to look at.
         body: String,
     },
+    /// Try what no cell may do.
+    Attempt,
 }
 
 /// What a cell has done.
@@ -43,6 +45,8 @@ pub enum Done {
     Loaded,
     /// A text was looked at.
     Compiled(Compiled),
+    /// Forbidden things were tried.
+    Attempted(Attempted),
 }
 
 /// What a call returned.
@@ -95,7 +99,7 @@ impl Job {
     pub fn size(&self) -> usize {
         match &self.work {
             Work::Call { input, .. } => input.len(),
-            Work::Load => 0,
+            Work::Load | Work::Attempt => 0,
             Work::Compile { body } => body.len(),
         }
     }
@@ -119,6 +123,7 @@ impl Job {
             Work::Compile { body } => {
                 frame::write(out, Operation::Compile, sequence, &body::Compile { body: body.clone() })
             }
+            Work::Attempt => frame::write(out, Operation::Attempt, sequence, &()),
             Work::Load => Ok(()),
         }
     }

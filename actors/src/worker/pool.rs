@@ -19,6 +19,7 @@ use std::time::Instant;
 
 use protocol::Failure;
 use protocol::failure::Overloaded;
+use protocol::frame::cell::Attempted;
 use protocol::frame::control::Limits;
 use tokio::sync::{Notify, oneshot, watch as watch_channel};
 use tokio::task::JoinHandle;
@@ -120,6 +121,8 @@ struct State {
     queued: usize,
     zygote: Option<Rc<Zygote>>,
     layers: Vec<String>,
+    /// What a cell could and could not do that was asked to try what none may.
+    attempted: Option<Attempted>,
     circuits: circuit::Circuits,
     next: u64,
 }
@@ -185,6 +188,17 @@ impl Pool {
         let job = Job { runs, work, deadline, queued: Instant::now(), cancel, losses: 0, reply };
         self.submit(job);
         outcome.await.unwrap_or_else(|_| Err(Failure::unavailable("worker", 100)))
+    }
+
+    /// Whether cells run that are not wholly locked.
+    #[must_use]
+    pub const fn runs_unlocked(&self) -> bool {
+        self.bounds.unlocked
+    }
+
+    /// Keeps what came of forbidden attempts, to be shown.
+    pub fn note_attempts(&self, attempted: Attempted) {
+        self.state.borrow_mut().attempted = Some(attempted);
     }
 
     fn submit(&self, job: Job) {

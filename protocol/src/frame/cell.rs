@@ -77,6 +77,19 @@ pub struct Compiled {
     pub functions: Vec<String>,
 }
 
+/// How many things an `Attempt` tries.
+pub const ATTEMPTS: usize = 6;
+
+/// `Attempted`: what was tried, by name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Attempted {
+    /// What the lock refused.
+    pub refused: Vec<String>,
+    /// What it did not; of a locked cell, nothing.
+    pub allowed: Vec<String>,
+}
+
 /// `Hello`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use protocol::Failure;
 use protocol::failure::{ActionFailed, InvalidResponse};
-use protocol::frame::cell::{Compiled, Complaint, Hello, Load, Loaded, Raised, Reason, Return, Skipped};
+use protocol::frame::cell::{
+    Attempted, Compiled, Complaint, Hello, Load, Loaded, Raised, Reason, Return, Skipped,
+};
 use protocol::frame::page::REFUSED_SIZE;
 use protocol::frame::{self, Header, Operation};
 use protocol::{Problem, abi};
@@ -409,6 +411,7 @@ fn answer(operation: Operation, body: &Bytes) -> Result<(Heard, Option<Duration>
             }))
         }
         Operation::Compiled => Ok(Done::Compiled(read::<Compiled>(body)?)),
+        Operation::Attempted => Ok(Done::Attempted(read::<Attempted>(body)?)),
         Operation::Raised => Err(raised_failure(read(body)?)),
         Operation::Invalid => Err(invalid(read(body)?)),
         Operation::Refused => {
@@ -419,9 +422,12 @@ fn answer(operation: Operation, body: &Bytes) -> Result<(Heard, Option<Duration>
             let Skipped { late } = read(body)?;
             return Ok((Heard::Skipped { late }, None));
         }
-        Operation::Load | Operation::Call | Operation::Compile | Operation::Hello | Operation::Loaded => {
-            return Err(format!("{operation:?} in answer to a call"));
-        }
+        Operation::Load
+        | Operation::Call
+        | Operation::Compile
+        | Operation::Attempt
+        | Operation::Hello
+        | Operation::Loaded => return Err(format!("{operation:?} in answer to a call")),
     };
     Ok((Heard::Ended(outcome), run))
 }

@@ -25,7 +25,10 @@ impl Capability {
         match text {
             "llm" => Some(Self::Llm),
             "network" => Some(Self::Network),
-            _ => text.strip_prefix("files:read:").filter(|path| is_plain(path)).map(|p| Self::FilesRead(p.to_owned())),
+            _ => text
+                .strip_prefix("files:read:")
+                .filter(|path| is_plain(path))
+                .map(|p| Self::FilesRead(p.to_owned())),
         }
     }
 }
@@ -34,7 +37,9 @@ impl Capability {
 fn is_plain(path: &str) -> bool {
     path.len() <= LONGEST
         && !path.contains('\0')
-        && path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(|part| !matches!(part, "" | "." | "..")))
+        && path
+            .strip_prefix('/')
+            .is_some_and(|rest| rest.split('/').all(|part| !matches!(part, "" | "." | "..")))
 }
 
 impl std::fmt::Display for Capability {
@@ -70,8 +75,20 @@ mod tests {
             assert_eq!(Capability::new(text).unwrap().to_string(), text);
         }
         for text in [
-            "", "LLM", "llm ", "files", "files:read", "files:read:", "files:read:/", "files:read:a", "files:read:/a/",
-            "files:read:/a//b", "files:read:/a/./b", "files:read:/a/../b", "files:read:/a\0", "files:write:/a",
+            "",
+            "LLM",
+            "llm ",
+            "files",
+            "files:read",
+            "files:read:",
+            "files:read:/",
+            "files:read:a",
+            "files:read:/a/",
+            "files:read:/a//b",
+            "files:read:/a/./b",
+            "files:read:/a/../b",
+            "files:read:/a\0",
+            "files:write:/a",
         ] {
             assert_eq!(Capability::new(text), None, "{text:?}");
         }

@@ -182,9 +182,8 @@ impl Heard {
 
     /// As the event loop takes it: the question's number or `None` for a cancel, the data, how it failed.
     fn told(self, py: Python<'_>) -> PyResult<Told> {
-        let failed = |ask, code: String, reason, message| {
-            (Some(ask), py.None(), Some((code, reason, message)))
-        };
+        let failed =
+            |ask, code: String, reason, message| (Some(ask), py.None(), Some((code, reason, message)));
         Ok(match self {
             Self::Cancel => (None, py.None(), None),
             Self::Failed(ask, Failed { code, reason, message }) => failed(ask, code, reason, message),

@@ -101,11 +101,8 @@ impl Input {
         if !sys::readable(self.socket.as_fd(), timeout).map_err(|_| End::Closed)? {
             return Ok(false);
         }
-        let size = if self.end - self.start < HEADER {
-            HEADER
-        } else {
-            HEADER + self.header()?.length as usize
-        };
+        let size =
+            if self.end - self.start < HEADER { HEADER } else { HEADER + self.header()?.length as usize };
         if self.buffer.len() - self.start < size || self.end == self.buffer.len() {
             self.make_room(size)?;
         }

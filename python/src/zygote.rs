@@ -24,7 +24,11 @@ const LIBRARY: &CStr = text(concat!(include_str!("../callboard/library.py"), "\0
 /// The package `callboard` that scripts import: source, file and module of each part, in the order that they import
 /// each other.
 const CALLBOARD: [[&CStr; 3]; 4] = [
-    [text(concat!(include_str!("../callboard/errors.py"), "\0")), c"callboard/errors.py", c"callboard.errors"],
+    [
+        text(concat!(include_str!("../callboard/errors.py"), "\0")),
+        c"callboard/errors.py",
+        c"callboard.errors",
+    ],
     [text(concat!(include_str!("../callboard/_loop.py"), "\0")), c"callboard/_loop.py", c"callboard._loop"],
     [text(concat!(include_str!("../callboard/llm.py"), "\0")), c"callboard/llm.py", c"callboard.llm"],
     [text(concat!(include_str!("../callboard/__init__.py"), "\0")), c"callboard/__init__.py", c"callboard"],

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use protocol::Failure;
 
+use super::ask::Asker;
 use super::job::Work;
 use super::pool::{Pool, Runs};
 use super::{bounds, python};
@@ -42,7 +43,7 @@ pub enum Error {
 /// What is missing.
 pub async fn probe(config: &Config) -> Result<Probe, Error> {
     let command = python::command(&config.python).await?;
-    let pool = Pool::new(bounds(&config.worker), command);
+    let pool = Pool::new(bounds(&config.worker), command, Asker::Nobody);
     let found = try_cell(&pool).await;
     pool.stop().await;
     found

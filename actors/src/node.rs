@@ -183,8 +183,9 @@ async fn start_worker(
     }
     let command = worker::python::command(&config.python).await?;
     let (bus, settings, made) = (Rc::clone(bus), config.worker.clone(), Rc::clone(current));
+    let grants = config.grant.clone();
     let slot = Slot::start("worker", move || {
-        let state = worker::State::new(Rc::clone(&bus), &settings, command.clone());
+        let state = worker::State::new(Rc::clone(&bus), &settings, &grants, command.clone());
         worker::Worker::new(state, &made)
     });
     let failed = |why: &str| Error::Worker(why.to_owned());

@@ -1,9 +1,11 @@
 //! The pipe between node and cell: the frame's header, the operations and the shared page.
-//! Bodies live in `frame::cell` (calls) and `frame::control` (the zygote's own socket).
+//! Bodies live in `frame::cell` (calls), `frame::ask` (what a running call asks of the node) and `frame::control` (the
+//! zygote's own socket).
 //!
 //! A frame is `u32 length, u8 operation, u64 sequence, body`, integers little-endian, the body MessagePack with
 //! named maps. The cell is hostile by definition: the node checks every header before it takes a byte of the body.
 
+pub mod ask;
 pub mod cell;
 pub mod control;
 
@@ -29,6 +31,10 @@ pub enum Operation {
     Call = 2,
     /// Node: look for syntax problems in a text; nothing of it runs.
     Compile = 3,
+    /// Node: what came of an `Ask`; bears the call's sequence.
+    Answer = 4,
+    /// Node: the running call was cancelled or is late; bears its sequence.
+    Cancel = 5,
     /// Node: try what no cell may do; without a body of its own (`null`).
     Attempt = 6,
     /// Cell: I am ready; the first frame of a cell.
@@ -47,12 +53,16 @@ pub enum Operation {
     Skipped = 134,
     /// Cell: the outcome of `Compile`.
     Compiled = 135,
+    /// Cell: the running call asks the node to do something; bears its sequence.
+    Ask = 136,
+    /// Cell: the running call no longer wants an answer; bears its sequence.
+    Drop = 137,
     /// Cell: the outcome of `Attempt`.
     Attempted = 138,
 }
 
 /// Every operation, for decoding and tests.
-pub const OPERATIONS: [Operation; 13] = [
+pub const OPERATIONS: [Operation; 17] = [
     Operation::Load,
     Operation::Call,
     Operation::Compile,
@@ -64,6 +74,10 @@ pub const OPERATIONS: [Operation; 13] = [
     Operation::Refused,
     Operation::Skipped,
     Operation::Compiled,
+    Operation::Answer,
+    Operation::Cancel,
+    Operation::Ask,
+    Operation::Drop,
     Operation::Attempt,
     Operation::Attempted,
 ];
@@ -188,6 +202,10 @@ pub mod page {
     pub const STDERR_LENGTH: usize = 32;
     /// Bit of a length that says that more was printed than was kept.
     pub const CUT: u64 = 1 << 63;
+    /// Where the node notes the sequence of a call that was cancelled or is late while it runs, so that loops can look.
+    pub const CANCELLED: usize = 40;
+    /// Where the cell notes the sequence of its call while that waits for something to happen, and zero else.
+    pub const WAITS: usize = 48;
     /// The name of the last thing that was refused to the call that runs: ASCII, padded with zeros.
     pub const REFUSED: usize = 64;
     /// Bytes at [`REFUSED`].
@@ -236,6 +254,8 @@ mod tests {
         fn no_bytes_crash_the_reader(bytes: Vec<u8>) {
             let _ = read::<cell::Raised>(&bytes);
             let _ = borrow::<cell::Return<'_>>(&bytes);
+            let _ = borrow::<ask::Ask<'_>>(&bytes);
+            let _ = read::<ask::Dropped>(&bytes);
             let _ = read::<control::Ready>(&bytes);
         }
     }

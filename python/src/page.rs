@@ -15,6 +15,8 @@ pub(crate) struct Page {
     started: &'static AtomicU64,
     withdrawn: &'static AtomicU64,
     refused: &'static Name,
+    cancelled: &'static AtomicU64,
+    waits: &'static AtomicU64,
 }
 
 impl Page {
@@ -32,7 +34,19 @@ impl Page {
             started: word::<{ page::STARTED }>(start),
             withdrawn: word::<{ page::WITHDRAWN }>(start),
             refused,
+            cancelled: word::<{ page::CANCELLED }>(start),
+            waits: word::<{ page::WAITS }>(start),
         })
+    }
+
+    /// Whether the running call should end.
+    pub(crate) fn is_cancelled(&self, sequence: u64) -> bool {
+        u64::from_le(self.cancelled.load(Ordering::SeqCst)) == sequence
+    }
+
+    /// Notes that the running call waits for something to happen; zero, that it runs again.
+    pub(crate) fn waits(&self, sequence: u64) {
+        self.waits.store(sequence.to_le(), Ordering::SeqCst);
     }
 
     /// Notes the call that is about to begin; whether it still may.

@@ -18,8 +18,9 @@ LIBRARY = os.environ.get("CALLBOARD_CELL")
 BOOT = Path(__file__).parent.parent / "callboard" / "boot.py"
 
 OPERATIONS = {
-    "load": 1, "call": 2, "compile": 3, "attempt": 6, "hello": 128, "loaded": 129, "return": 130, "raised": 131,
-    "invalid": 132, "refused": 133, "skipped": 134, "compiled": 135, "attempted": 138,
+    "load": 1, "call": 2, "compile": 3, "answer": 4, "cancel": 5, "attempt": 6, "hello": 128, "loaded": 129,
+    "return": 130, "raised": 131, "invalid": 132, "refused": 133, "skipped": 134, "compiled": 135, "ask": 136,
+    "drop": 137, "attempted": 138,
 }  # fmt: skip
 NAMES = {number: name for name, number in OPERATIONS.items()}
 
@@ -113,6 +114,16 @@ class Cell:
         """Withdraws the calls from this one on."""
         os.pwrite(self.page, struct.pack("<Q", sequence), 8)
 
+    def cancel(self, sequence):
+        """Tells the cell that a call which it has begun should end."""
+        os.pwrite(self.page, struct.pack("<Q", sequence), 40)
+        self.write("cancel", {}, sequence)
+
+    @property
+    def waits(self):
+        """The call that waits for something to happen; zero when none does."""
+        return struct.unpack("<Q", os.pread(self.page, 8, 48))[0]
+
     def frames(self):
         """Where the script stood when it was asked, or crashed."""
         return os.pread(self.page, OUTPUT - FRAMES, FRAMES)
@@ -159,10 +170,10 @@ class Cell:
             raise AssertionError(f"asked {sequence}, answered {answered}")
         return name, reply
 
-    def load(self, body, kind="macro", slug="demo", entrypoint=None):
+    def load(self, body, kind="macro", slug="demo", entrypoint=None, **more):
         """Loads a script."""
         entrypoint = entrypoint or {"macro": "render", "utility": "main", "transform": "transform"}[kind]
-        load = {"project": "p", "slug": slug, "kind": kind, "entrypoint": entrypoint, "body": body}
+        load = {"project": "p", "slug": slug, "kind": kind, "entrypoint": entrypoint, "body": body, **more}
         return self.ask("load", load)
 
     def call(self, text, function="main", **more):

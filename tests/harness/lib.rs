@@ -4,6 +4,7 @@
 
 pub mod broker;
 pub mod client;
+pub mod model;
 pub mod node;
 pub mod processes;
 pub mod script;

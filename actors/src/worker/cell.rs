@@ -2,7 +2,7 @@
 //! hostile: nothing it says is believed about anyone but itself. Which call goes where is the pool's business.
 
 use std::cell::{Ref, RefCell, RefMut};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use protocol::abi::LARGEST_OUTPUT;
 use protocol::frame::cell::Output;
-use protocol::frame::{self, HEADER, Header, page};
+use protocol::frame::{self, HEADER, Header, Operation, page};
 use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tokio::net::UnixStream;
@@ -50,6 +50,28 @@ pub struct Flight {
     pub job: Option<Job>,
     /// When it became the first in the pipe.
     pub begun: Option<Instant>,
+    /// Until when a call that was answered in its stead, because it was cancelled or late, may come to its end.
+    pub grace: Option<Instant>,
+    /// What the call asks of the node and has no answer to yet, by the cell's numbers.
+    pub asks: HashMap<u32, Pending>,
+}
+
+/// A question that is being answered. Dropping it ends that.
+#[derive(Debug)]
+pub struct Pending(tokio::task::AbortHandle);
+
+impl Pending {
+    /// The question that `task` answers.
+    #[must_use]
+    pub fn new(task: &tokio::task::JoinHandle<()>) -> Self {
+        Self(task.abort_handle())
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What changes over a cell's life.
@@ -80,6 +102,10 @@ pub struct State {
     pub used: Instant,
     /// Whether it holds one of the pool's places.
     pub holds_place: bool,
+    /// Whether it lends its place to others while its call waits for the node.
+    pub lent: bool,
+    /// Whether no call may stand behind another in its pipe.
+    pub alone: bool,
     /// Whether calls were taken back that it has not yet passed over.
     pub withdrawn: bool,
     /// Whether it serves no more calls than those in its pipe.
@@ -147,6 +173,8 @@ impl Cell {
             pace: f64::INFINITY,
             used: now,
             holds_place: false,
+            lent: false,
+            alone: false,
             withdrawn: false,
             retires: false,
             asked: None,
@@ -207,6 +235,7 @@ impl Cell {
         state.phase == Phase::Ready
             && !state.withdrawn
             && !state.retires
+            && (!state.alone || state.flights.is_empty())
             && state.flights.len() < depth(state.pace)
             && bytes + size <= MOST_BYTES
     }
@@ -228,6 +257,21 @@ impl Cell {
         Ok(sequence)
     }
 
+    /// Sends a frame about a call that runs.
+    ///
+    /// # Errors
+    /// The frame would be too large; nothing was sent.
+    pub fn tell<T: serde::Serialize>(
+        &self,
+        operation: Operation,
+        sequence: u64,
+        body: &T,
+    ) -> Result<(), frame::Error> {
+        frame::write(&mut self.state.borrow_mut().unsent, operation, sequence, body)?;
+        self.wake.notify_one();
+        Ok(())
+    }
+
     /// Puts a call into the pipe.
     ///
     /// # Errors
@@ -238,7 +282,13 @@ impl Cell {
             Ok(sequence) => {
                 let mut state = self.state_mut();
                 let begun = state.flights.is_empty().then(Instant::now);
-                state.flights.push_back(Flight { sequence, job: Some(job), begun });
+                state.flights.push_back(Flight {
+                    sequence,
+                    job: Some(job),
+                    begun,
+                    grace: None,
+                    asks: HashMap::new(),
+                });
                 Ok(())
             }
             Err(error) => Err((Box::new(job), error)),
@@ -266,6 +316,23 @@ impl Cell {
         let mut bytes = [0; 8];
         let read = rustix::io::pread(&self.page, &mut bytes, page::STARTED as u64);
         read.is_ok_and(|read| read == 8) && u64::from_le_bytes(bytes) >= sequence
+    }
+
+    /// Whether the cell has noted on its page that the call of this number waits for something to happen.
+    #[must_use]
+    pub fn waits(&self, sequence: u64) -> bool {
+        let mut bytes = [0; 8];
+        let read = rustix::io::pread(&self.page, &mut bytes, page::WAITS as u64);
+        read.is_ok_and(|read| read == 8) && u64::from_le_bytes(bytes) == sequence
+    }
+
+    /// Notes on the page that the call of this number should end.
+    ///
+    /// # Errors
+    /// The page cannot be written.
+    pub fn note_cancelled(&self, sequence: u64) -> std::io::Result<()> {
+        rustix::io::pwrite(&self.page, &sequence.to_le_bytes(), page::CANCELLED as u64)?;
+        Ok(())
     }
 
     /// Asks the cell to write on its page where the script stands; an honest one does at once, whatever it is in.
@@ -444,7 +511,6 @@ fn depth(pace: f64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::frame::Operation;
 
     #[test]
     fn frames_are_taken_whole_and_in_order_however_they_are_cut() {

@@ -106,6 +106,19 @@ pub fn load_timeout(job: &Job, scene: &Scene) -> Failure {
     down(Some("load_timeout"), death, scene)
 }
 
+/// The failure of a call that waited for something at its deadline. It is told to end, and not waited for.
+#[must_use]
+pub fn waited(job: &Job, begun: Option<Instant>, scene: &Scene) -> Failure {
+    let advice = "it still waited at its deadline and was cancelled: give what it waits for a time of its own, or give it more with timeoutMs in the envelope";
+    Failure::Timeout(Timeout {
+        timeout_ms: millis(job.deadline.timeout),
+        stage: Stage::Running,
+        late_ms: None,
+        death: Some(Box::new(scene.death(job, begun, advice))),
+        output: scene.output.clone(),
+    })
+}
+
 /// The failure of a call whose cell died under it.
 #[must_use]
 pub fn process_down(job: &Job, begun: Option<Instant>, scene: &Scene, exit: Option<Exit>) -> Failure {

@@ -9,7 +9,7 @@ use protocol::{Failure, Format};
 use tokio::sync::oneshot;
 
 use super::pool::Runs;
-use crate::call::{Cancel, Deadline};
+use crate::call::{Cancel, Deadline, Origin};
 
 /// What a cell is to do.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub enum Work {
         format: Format,
         /// The encoded input.
         input: Bytes,
+        /// The call that it is a part of: what it asks of other parts is asked in that one's name.
+        origin: Origin,
     },
     /// Nothing; the work is done as soon as a cell has the script loaded.
     Load,
@@ -58,6 +60,8 @@ pub struct Returned {
     pub output: Output,
     /// How long the entrypoint ran, as the cell says.
     pub run: Duration,
+    /// What the script tells the author of what it works on; few and short.
+    pub notices: Vec<String>,
 }
 
 /// How a piece of work ended.
@@ -110,7 +114,7 @@ impl Job {
     /// The frame would be too large.
     pub fn frame(&self, sequence: u64, out: &mut Vec<u8>) -> Result<(), frame::Error> {
         match &self.work {
-            Work::Call { function, entrypoint, format, input } => {
+            Work::Call { function, entrypoint, format, input, .. } => {
                 let call = body::Call {
                     function: *function,
                     entrypoint: entrypoint.as_deref(),

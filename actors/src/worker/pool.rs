@@ -1,9 +1,11 @@
 //! The cells of a node: which exist, who gets a place to run, which call goes where. What cells and the zygote
-//! report is handled in `pool::event`, deadlines in `pool::watch`, how cells leave in `pool::release`.
+//! report is handled in `pool::event`, what running calls ask in `pool::ask`, deadlines in `pool::watch`, how cells leave
+//! in `pool::release`.
 //!
 //! A cell belongs to one script version. Cells are kept by recent use up to a limit; a number of *places* bounds how
 //! many run at once. Calls of one script wait in a queue of their own, and scripts that wait take turns.
 
+mod ask;
 pub mod circuit;
 mod event;
 mod release;
@@ -15,9 +17,10 @@ mod watch;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::{Rc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use protocol::Failure;
+use protocol::capability::Capability;
 use protocol::failure::Overloaded;
 use protocol::frame::cell::Attempted;
 use protocol::frame::control::Limits;
@@ -26,6 +29,7 @@ use tokio::task::JoinHandle;
 
 use status::{Counts, count};
 
+use super::ask::Asker;
 use super::cell::{Cell, Phase};
 use super::death::{self, Exit};
 use super::job::{Done, Job, Outcome, Work};
@@ -52,6 +56,8 @@ pub struct Bounds {
     pub memory: u64,
     /// Whether cells run that lack a layer of their lock.
     pub unlocked: bool,
+    /// How long a call that is cancelled or waits past its deadline has to end.
+    pub grace: Duration,
     /// When a script whose cells keep dying is left alone.
     pub circuit: circuit::Rule,
 }
@@ -72,6 +78,15 @@ impl Runs {
         match self {
             Self::Script(script) => script.key,
             Self::Compiler => Key::COMPILER,
+        }
+    }
+
+    /// What its cells may do beyond their own memory.
+    #[must_use]
+    pub fn capabilities(&self) -> &[Capability] {
+        match self {
+            Self::Script(script) => &script.granted,
+            Self::Compiler => &[],
         }
     }
 
@@ -118,6 +133,8 @@ struct State {
     /// Cells to be killed as soon as their process is known.
     doomed: HashSet<u64>,
     running: usize,
+    /// Cells that lend their place while they wait for the node.
+    lent: usize,
     queued: usize,
     zygote: Option<Rc<Zygote>>,
     layers: Vec<String>,
@@ -130,6 +147,7 @@ struct State {
 /// The pool. Dropping it ends the zygote and every cell.
 pub struct Pool {
     bounds: Bounds,
+    asker: Asker,
     /// Tells the pool's tasks to end; so does its drop.
     closing: watch_channel::Sender<bool>,
     keeper: RefCell<Option<JoinHandle<()>>>,
@@ -145,9 +163,10 @@ pub struct Pool {
 impl Pool {
     /// A pool whose zygote starts at once, and again whenever it ends.
     #[must_use]
-    pub fn new(bounds: Bounds, command: zygote::Command) -> Rc<Self> {
+    pub fn new(bounds: Bounds, command: zygote::Command, asker: Asker) -> Rc<Self> {
         let pool = Rc::new_cyclic(|this| Self {
             bounds,
+            asker,
             closing: watch_channel::Sender::new(false),
             keeper: RefCell::default(),
             state: RefCell::default(),
@@ -274,7 +293,9 @@ impl Pool {
             return Some(Step::Call(cell, job));
         }
         let on_their_way = starting >= group.queue.len();
-        match (full || state.zygote.is_none(), on_their_way) {
+        let waits =
+            full || state.zygote.is_none() || state.is_crowded(self.bounds.warm.max(self.bounds.places));
+        match (waits, on_their_way) {
             (true, _) => Some(Step::Wait),
             (false, true) => None,
             (false, false) => Some(Step::Start),
@@ -361,6 +382,7 @@ impl Pool {
     }
 
     fn take_place(&self, cell: &Rc<Cell>) {
+        self.end_lending(cell);
         let mut now = cell.state_mut();
         if !now.holds_place {
             now.holds_place = true;
@@ -371,6 +393,9 @@ impl Pool {
 
     /// Gives a cell's place back if nothing stands in its pipe, and lets others have it.
     fn rest(&self, cell: &Rc<Cell>) {
+        if cell.state().flights.is_empty() {
+            self.end_lending(cell);
+        }
         let mut now = cell.state_mut();
         if now.holds_place && now.flights.is_empty() {
             now.holds_place = false;

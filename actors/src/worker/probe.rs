@@ -6,6 +6,7 @@ use std::time::Duration;
 use protocol::Failure;
 use protocol::frame::cell::Attempted;
 
+use super::ask::Asker;
 use super::job::{Done, Work};
 use super::pool::{Pool, Runs};
 use super::{bounds, python};
@@ -49,7 +50,7 @@ pub enum Error {
 /// What is missing.
 pub async fn probe(config: &Config) -> Result<Probe, Error> {
     let command = python::command(&config.python).await?;
-    let pool = Pool::new(bounds(&config.worker), command);
+    let pool = Pool::new(bounds(&config.worker), command, Asker::Nobody);
     let found = try_cell(&pool).await;
     pool.stop().await;
     found

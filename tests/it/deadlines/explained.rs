@@ -103,9 +103,10 @@ const CASES: [Case; 19] = [
     },
     Case {
         name: "bytecode crash",
-        body: "def f(): pass\ndef render(c):\n    f.__code__ = f.__code__.replace(co_code=bytes([100, 250]) * 500)\n    f()\n",
+        // A constant sixteen gigabytes past the end of the others: nearer ones may happen to be memory.
+        body: "from dis import opmap as op\ndef f(): pass\ndef render(c):\n    far = [op['EXTENDED_ARG'], 127, *[op['EXTENDED_ARG'], 255] * 2, op['LOAD_CONST'], 255]\n    f.__code__ = f.__code__.replace(co_code=bytes(far) * 100)\n    f()\n",
         code: "PY_PROCESS_DOWN",
-        line: (DEATH, &[1, 4]),
+        line: (DEATH, &[2, 6]),
         holds: &[("/death/signal", "SIGSEGV"), ("/death/advice", "bytecode")],
     },
     Case {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use protocol::Failure;
+use protocol::capability::Capability;
 use protocol::failure::{ActionFailed, InvalidResponse};
 use protocol::frame::cell::{
     Attempted, Compiled, Complaint, Hello, Load, Loaded, Raised, Reason, Return, Skipped,
@@ -174,7 +175,9 @@ impl Pool {
                 self.hear_not_loaded(cell, read(body)?);
                 Ok(())
             }
-            (Phase::Ready, _) => self.hear_answer(cell, header, body),
+            (Phase::Ready, _) => {
+                self.hear_running(cell, header, body).unwrap_or_else(|| self.hear_answer(cell, header, body))
+            }
             _ => Err(format!("{:?} while {phase:?}", header.operation)),
         }
     }
@@ -214,11 +217,15 @@ impl Pool {
         Ok(())
     }
 
-    fn hear_loaded(&self, cell: &Rc<Cell>, Loaded { many }: Loaded) {
-        if let Some(Runs::Script(script)) = self.state.borrow().groups.get(&cell.key).map(|group| &group.runs)
-        {
-            script.many.set(Some(many));
+    fn hear_loaded(&self, cell: &Rc<Cell>, Loaded { many, asynchronous }: Loaded) {
+        let mut alone = asynchronous;
+        if let Some(runs) = self.state.borrow().groups.get(&cell.key).map(|group| &group.runs) {
+            alone |= runs.capabilities().contains(&Capability::Llm);
+            if let Runs::Script(script) = runs {
+                script.many.set(Some(many));
+            }
         }
+        cell.state_mut().alone = alone;
         cell.enter(Phase::Ready);
         self.rest(cell);
         self.top_up(&cell.key);
@@ -361,7 +368,7 @@ impl Pool {
         let flights: Vec<Flight> = cell.state_mut().flights.drain(..).collect();
         let mut begun = Vec::new();
         let mut waiting = Vec::new();
-        for Flight { sequence, job, begun: at } in flights {
+        for Flight { sequence, job, begun: at, .. } in flights {
             let Some(job) = job else { continue };
             if cell.has_begun(sequence) { begun.push((job, at)) } else { waiting.push(job) }
         }
@@ -384,6 +391,7 @@ fn load(script: &Script) -> Load {
         kind: script.record.kind,
         entrypoint: script.record.entrypoint.clone(),
         body: script.body.clone(),
+        capabilities: script.granted.clone(),
     }
 }
 
@@ -402,17 +410,27 @@ fn answer(operation: Operation, body: &Bytes) -> Result<(Heard, Option<Duration>
     let outcome = match operation {
         Operation::Return => {
             let returned: Return<'_> = frame::borrow(body).map_err(|error| error.to_string())?;
+            if !abi::are_notices(&returned.notices) {
+                return Err("notices that no call may give".to_owned());
+            }
             let took = Duration::from_micros(returned.run);
             run = Some(took);
             Ok(Done::Returned(Returned {
                 value: body.slice_ref(returned.value),
                 output: returned.output,
                 run: took,
+                notices: returned.notices,
             }))
         }
         Operation::Compiled => Ok(Done::Compiled(read::<Compiled>(body)?)),
         Operation::Attempted => Ok(Done::Attempted(read::<Attempted>(body)?)),
-        Operation::Raised => Err(raised_failure(read(body)?)),
+        Operation::Raised => {
+            let raised: Raised = read(body)?;
+            if !abi::are_notices(&raised.notices) {
+                return Err("notices that no call may give".to_owned());
+            }
+            Err(raised_failure(raised))
+        }
         Operation::Invalid => Err(invalid(read(body)?)),
         Operation::Refused => {
             let Complaint { path, problem, .. } = read(body)?;
@@ -426,8 +444,12 @@ fn answer(operation: Operation, body: &Bytes) -> Result<(Heard, Option<Duration>
         | Operation::Call
         | Operation::Compile
         | Operation::Attempt
+        | Operation::Answer
+        | Operation::Cancel
         | Operation::Hello
-        | Operation::Loaded => return Err(format!("{operation:?} in answer to a call")),
+        | Operation::Loaded
+        | Operation::Ask
+        | Operation::Drop => return Err(format!("{operation:?} in answer to a call")),
     };
     Ok((Heard::Ended(outcome), run))
 }
@@ -435,11 +457,11 @@ fn answer(operation: Operation, body: &Bytes) -> Result<(Heard, Option<Duration>
 fn raised_failure(raised: Raised) -> Failure {
     Failure::ActionFailed(ActionFailed {
         reason: Some(raised.reason.as_str().to_owned()),
-        script: None,
         line: raised.line,
         refused: raised.refused.map(|refused| refused.chars().take(REFUSED_SIZE).collect()),
         exception: Some(raised.exception),
         output: raised.output.text(),
+        ..ActionFailed::default()
     })
 }
 

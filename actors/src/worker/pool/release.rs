@@ -24,6 +24,7 @@ impl Pool {
             return;
         }
         cell.enter(Phase::Gone);
+        self.end_lending(cell);
         let known = cell.state().process.is_some();
         let held = std::mem::take(&mut cell.state_mut().holds_place);
         let mut state = self.state.borrow_mut();

@@ -31,7 +31,7 @@ pub(super) async fn watch(pool: Weak<Pool>, mut closing: Receiver<bool>) {
         let Some(here) = pool.upgrade() else { return };
         let busy = {
             let state = here.state.borrow();
-            state.running > 0 || state.queued > 0 || !state.dying.is_empty()
+            state.running > 0 || state.lent > 0 || state.queued > 0 || !state.dying.is_empty()
         };
         let active = Rc::clone(&here.active);
         if busy {
@@ -55,7 +55,10 @@ impl Pool {
             state
                 .cells
                 .values()
-                .filter(|cell| cell.state().holds_place || cell.state().exit.is_some())
+                .filter(|cell| {
+                    let state = cell.state();
+                    state.holds_place || state.lent || state.exit.is_some()
+                })
                 .cloned()
                 .collect()
         };
@@ -85,21 +88,28 @@ impl Pool {
     }
 
     fn look_at_flights(&self, cell: &Rc<Cell>, now: Instant) {
-        self.look_for_cancelled(cell);
-        let (gone, late, ran, behind) = {
+        self.look_for_cancelled(cell, now);
+        self.look_at_place(cell);
+        let (gone, grace, late, ran, behind) = {
             let state = cell.state();
             let Some(front) = state.flights.front() else { return };
             let gone = front.job.is_none();
             let late = front.job.as_ref().is_some_and(|job| job.late(now));
             let ran = front.begun.map_or(Duration::ZERO, |begun| now.duration_since(begun));
-            (gone, late, ran, state.flights.len() > 1 && !state.withdrawn)
+            (gone, front.grace, late, ran, state.flights.len() > 1 && !state.withdrawn)
         };
-        if gone && ran > ANSWER {
+        if let Some(grace) = grace {
+            if now >= grace {
+                self.end_grace(cell);
+            }
+        } else if gone && ran > ANSWER {
             // It neither skips what was taken back nor answers: no deadline would ever end it.
             count(&self.counts.killed);
             let (_, waiting) = self.part_flights(cell);
             self.let_go(cell);
             self.recover(cell, waiting, false);
+        } else if late && self.waits(cell) {
+            self.end_gently(cell, now);
         } else if late {
             if self.has_told(cell) {
                 self.kill_late(cell, now);
@@ -109,8 +119,15 @@ impl Pool {
         }
     }
 
-    /// Ends cancelled calls in a cell's pipe. One that it has begun can only be stopped with the cell.
-    fn look_for_cancelled(&self, cell: &Rc<Cell>) {
+    /// Whether the running call of a cell waits for something to happen, as the cell says.
+    fn waits(&self, cell: &Rc<Cell>) -> bool {
+        let front = cell.state().flights.front().map(|front| front.sequence);
+        !self.bounds.grace.is_zero() && front.is_some_and(|sequence| cell.waits(sequence))
+    }
+
+    /// Ends cancelled calls in a cell's pipe. One that it has begun may come to an end by itself, else it ends with the
+    /// cell; its caller waits for neither.
+    fn look_for_cancelled(&self, cell: &Rc<Cell>, now: Instant) {
         let is_cancelled = |flight: &Flight| flight.job.as_ref().is_some_and(|job| job.cancel.by().is_some());
         let (first, begun) = {
             let state = cell.state();
@@ -121,15 +138,7 @@ impl Pool {
             self.withdraw(cell, first);
             return;
         }
-        count(&self.counts.killed);
-        let (running, waiting) = self.part_flights(cell);
-        self.let_go(cell);
-        // Others that had begun are lost with it: nobody can say how far they came.
-        for (job, at) in running {
-            let failure = job.cancel.by().map_or_else(|| death::neighbour(&job, at), cancelled);
-            job.end(Err(failure));
-        }
-        self.recover(cell, end_cancelled(waiting), false);
+        self.end_gently(cell, now);
     }
 
     /// Ends a cell whose call is past its deadline. The reply does not wait for the process to be gone.
@@ -158,7 +167,7 @@ impl Pool {
     }
 
     /// Takes back the calls in a cell's pipe from that place on, as far as they are not begun.
-    fn withdraw(&self, cell: &Rc<Cell>, place: usize) {
+    pub(super) fn withdraw(&self, cell: &Rc<Cell>, place: usize) {
         let Some(from) = cell.state().flights.get(place).map(|flight| flight.sequence) else { return };
         if cell.withdraw_from(from).is_err() {
             return;

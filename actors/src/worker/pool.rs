@@ -428,6 +428,7 @@ impl Pool {
 }
 
 /// What to do with the first call of a queue.
+#[allow(clippy::large_enum_variant, reason = "taken apart where it is made, never kept")]
 enum Step {
     Call(Rc<Cell>, Job),
     Start,

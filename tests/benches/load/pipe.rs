@@ -99,6 +99,10 @@ fn trivial(body: &str) -> script::Script {
         order: 0,
         fresh: false,
         capabilities: Vec::new(),
+        created_at: 0,
+        updated_at: 0,
+        file_hash: String::new(),
+        origin: "user".to_owned(),
     };
     script::Script::new(script_fetch::Script { record, body: body.to_owned() }, &[])
 }

@@ -27,7 +27,7 @@ PLANTED = Path(plant.__file__).read_text()
 class Escapes(unittest.TestCase):
     def setUp(self):
         self.world = world.World()
-        self.zygote = None
+        self.zygote, self.cells = None, []
         self.addCleanup(lambda: self.world.close())
         self.addCleanup(lambda: self.zygote and self.zygote.close())
 
@@ -65,6 +65,8 @@ class Escapes(unittest.TestCase):
     def locked(self):
         """A cell."""
         if self.zygote is None or self.zygote.process.poll() is not None:
+            if self.zygote:
+                self.zygote.close()
             self.zygote = node.Zygote()
             self.neighbours()
         cell = self.zygote.cell()
@@ -78,18 +80,26 @@ class Escapes(unittest.TestCase):
                 return f"ended: {cell.zygote.exited(cell.number)}"
             return str(answer.get("exception") or answer.get("value", answer))
 
-        return self.zygote.process.pid, run, lambda: self.zygote.cell().hang_up(), cell.hang_up
+        def lives():
+            other = self.zygote.cell()
+            other.abandon()
+
+        return self.zygote.process.pid, run, lives, cell.abandon
 
     def neighbours(self):
-        """Cells of other scripts that hold the secret: one that has ended, one that has answered, one that runs."""
+        """Cells of other scripts that hold the secret: one that has ended and one that has answered."""
         if self.zygote is None or self.zygote.process.poll() is not None:
             return
+        while self.cells:
+            self.cells.pop().abandon()
         for stays in (False, True):
             cell = self.zygote.cell()
             self.assertEqual(cell.load(PLANTED, "utility")[0], "loaded")
             self.assertEqual(cell.call(json.dumps(self.world.secret))[1]["value"], b"true")
-            if not stays:
-                cell.hang_up()
+            if stays:
+                self.cells.append(cell)
+            else:
+                cell.abandon()
 
     def test_what_succeeds_without_the_lock_fails_in_a_cell(self):
         self.assertEqual(len({attempt.name for attempt in ALL}), len(ALL))

@@ -212,7 +212,8 @@ def list_what_is_mounted(given):
 def read_the_list_of_users(given):
     import pwd
 
-    return REACHED if pwd.getpwuid(0).pw_name else None
+    # Not root and nobody, which a library answers without a file.
+    return REACHED if len({user.pw_name for user in pwd.getpwall()} - {"root", "nobody"}) else None
 
 
 @attempt

@@ -101,7 +101,7 @@ def set_an_alarm(given):
     import signal
 
     signal.alarm(100)
-    return REACHED if signal.alarm(0) else None
+    return REACHED if signal.alarm(0) in (99, 100) else None
 
 
 @attempt
@@ -161,8 +161,10 @@ def run_a_file(given):
 def load_native_code(given):
     from importlib.machinery import ExtensionFileLoader, ModuleSpec
 
+    # Under a path of its own, so that it is none that is loaded already.
     loader = ExtensionFileLoader("_callboard", given["extension"])
-    loader.exec_module(loader.create_module(ModuleSpec("_callboard", loader, origin=given["extension"])))
+    module = loader.create_module(ModuleSpec("_callboard", loader, origin=given["extension"]))
+    loader.exec_module(module)
     return REACHED
 
 

@@ -83,10 +83,11 @@ def listen_at_a_path(given):
 
 @attempt
 def listen_at_an_abstract_name(given):
+    import os
     import socket
 
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind("\0callboard-attempt")
+        server.bind(f"\0callboard-attempt-{os.getpid()}")
         server.listen()
         return REACHED
 

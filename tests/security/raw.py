@@ -202,7 +202,7 @@ def undo(name, result):
         end, *arguments = ends[name]
         syscall(NUMBERS[end], result, *arguments)
     if name == "mq_open" and result >= 0:
-        syscall(NUMBERS["mq_unlink"], text("callboard-test"))
+        syscall(NUMBERS["mq_unlink"], text(f"callboard-{self()}"))
     for made in [it for it in KEPT if isinstance(it, Segment)]:
         syscall(NUMBERS["shmctl"], made, 0, 0)
 

@@ -26,14 +26,15 @@ PLANTED = Path(plant.__file__).read_text()
 
 class Escapes(unittest.TestCase):
     def setUp(self):
-        self.world = world.World()
+        self.world = world.World(node.LIBRARY)
         self.zygote, self.cells = None, []
         self.addCleanup(lambda: self.world.close())
         self.addCleanup(lambda: self.zygote and self.zygote.close())
+        self.addCleanup(lambda: [cell.abandon() for cell in self.cells])
 
     def try_it(self, attempt, start):
         """Whether an attempt reaches anything, and what it answers; `start` makes the process that it runs in."""
-        given = self.world.given(node.LIBRARY)
+        given = self.world.given()
         parent, run, lives, end = start()
         try:
             before = self.world.observe(parent)
@@ -44,7 +45,7 @@ class Escapes(unittest.TestCase):
         reached = changed or self.world.secret in answer or answer == REACHED
         if changed:
             self.world.close()
-            self.world = world.World()
+            self.world = world.World(node.LIBRARY)
             self.neighbours()
         return reached, "the world has changed" if changed else answer[-300:]
 
@@ -78,7 +79,10 @@ class Escapes(unittest.TestCase):
                     name, answer = cell.call(json.dumps(given))
             except (EOFError, OSError):
                 return f"ended: {cell.zygote.exited(cell.number)}"
-            return str(answer.get("exception") or answer.get("value", answer))
+            except KeyError:
+                # What came through the pipe is no frame: something else was sent.
+                return REACHED
+            return str(json.loads(answer["value"]) if name == "return" else answer)
 
         def lives():
             other = self.zygote.cell()
@@ -121,5 +125,4 @@ class Escapes(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    other_user.run_too(__file__)
-    unittest.main()
+    other_user.run_both(__file__)

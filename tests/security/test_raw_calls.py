@@ -108,10 +108,10 @@ class RawCalls(unittest.TestCase):
 
     def test_no_call_succeeds_in_a_cell_that_the_policy_does_not_allow(self):
         self.start("import ctypes, ctypes.util\n")
-        place = world.World()
+        place = world.World(node.LIBRARY)
         self.addCleanup(place.close)
         allowed = {name for name, _, word, _ in policy() if word == "allow"}
-        calls = corpus(place.given(node.LIBRARY), numbers_of_calls.here())
+        calls = corpus(place.given(), numbers_of_calls.here())
         asked = json.dumps({"script": SCRIPT, "calls": calls})
         command = [sys.executable, "-I", "-S", "-B", "-c", CONTROL]
         done = subprocess.run(command, input=asked, capture_output=True, text=True, env={}, cwd="/", check=True)
@@ -157,5 +157,4 @@ class RawCalls(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    other_user.run_too(__file__)
-    unittest.main()
+    other_user.run_both(__file__)

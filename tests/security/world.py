@@ -59,12 +59,13 @@ MODULE = "SECRET = {0!r}\ndef tell(): return SECRET\n"
 class World:
     """One of these is enough for many attempts, until one has changed it."""
 
-    def __init__(self):
+    def __init__(self, extension):
         self.secret = "kanary-" + secrets.token_hex(16)
         self.folder = Path(tempfile.mkdtemp(prefix="callboard-world-"))
         self.shared = Path("/dev/shm") / self.folder.name
         os.chmod(self.folder, 0o777)
         self._files()
+        (self.folder / "extension.so").symlink_to(extension)
         command = [sys.executable, "-I", "-S", "-B", "-c", NEIGHBOUR, str(self.folder)]
         self.neighbour = subprocess.Popen(command, env={"SECRET": self.secret}, stdout=subprocess.PIPE)
         self.ports = json.loads(self.neighbour.stdout.readline())
@@ -89,11 +90,11 @@ class World:
             self.shared.write_text(self.secret)
             self.shared.chmod(0o666)
 
-    def given(self, extension):
+    def given(self):
         """What an attempt is told."""
         names = ["secret", "doomed", "made", "link", "empty", "module.py", "settings.ini", "mime"]
         paths = {name.split(".")[0]: str(self.folder / name) for name in names}
-        more = {"folder": str(self.folder), "shared": str(self.shared), "extension": extension}
+        more = {"folder": str(self.folder), "shared": str(self.shared), "extension": str(self.folder / "extension.so")}
         return {**paths, **more, **self.ports, "neighbour": self.neighbour.pid, "node": os.getpid()}
 
     def observe(self, parent):

@@ -2,6 +2,8 @@
 
 mod accounts;
 mod batches;
+#[path = "../security/canaries.rs"]
+mod canaries;
 mod cli;
 mod clients;
 mod content;
@@ -11,4 +13,6 @@ mod macros;
 mod scripts;
 mod service;
 mod tidy;
+#[path = "../security/traces.rs"]
+mod traces;
 mod utility;

@@ -9,6 +9,8 @@ mod clients;
 mod content;
 mod deadlines;
 mod envelope;
+#[path = "../security/forgeries.rs"]
+mod forgeries;
 mod macros;
 mod scripts;
 mod service;

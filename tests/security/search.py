@@ -100,5 +100,7 @@ def main(given):
     for process in ["self", os.getppid(), *given["processes"]]:
         for name in ("environ", "cmdline", "maps", "mem"):
             attempt(found, read, f"/proc/{process}/{name}")
+        for signal in (15, 9):
+            attempt(found, os.kill, int(process) if process != "self" else os.getppid(), signal)
     size = search_memory(found, given["ranges"])
     return {"found": sorted(found), "searched": size, "process": os.getpid()}

@@ -21,6 +21,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::bus::Bus;
 use crate::call::{Answer, Call};
 use crate::router::{ChannelCall, ChannelOutcome};
+use crate::slot;
 
 /// Why the folder of scripts cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +57,10 @@ impl State {
         let edits =
             watch::watch(&state.root).map_err(|why| Error::Folder { folder: state.root.clone(), why })?;
         state.scan().await.map_err(failed)?;
-        tokio::task::spawn_local(watch::follow(Rc::downgrade(&state), edits));
+        let (followed, mut edits) = (Rc::downgrade(&state), edits);
+        tokio::task::spawn_local(async move {
+            slot::lasting("scripts.watch", async || watch::follow(&followed, &mut edits).await).await;
+        });
         Ok(state)
     }
 
@@ -129,6 +133,7 @@ impl Handler<Run> for Scripts {
     type Result = Answer;
 
     fn handle(&mut self, message: Run, _: &mut Self::Context) -> Answer {
+        crate::faults::point("scripts");
         (message.handle)(&self.state, &message.call)
     }
 }
@@ -137,6 +142,7 @@ impl Handler<RunChannel> for Scripts {
     type Result = ResponseFuture<ChannelOutcome>;
 
     fn handle(&mut self, message: RunChannel, _: &mut Self::Context) -> Self::Result {
+        crate::faults::point("scripts");
         (message.handle)(Rc::clone(&self.state), message.call)
     }
 }

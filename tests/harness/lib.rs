@@ -4,8 +4,10 @@
 
 pub mod broker;
 pub mod client;
+pub mod figures;
 pub mod node;
 pub mod processes;
+pub mod proxy;
 pub mod script;
 pub mod stage;
 pub mod tools;

@@ -115,8 +115,13 @@ pub(super) async fn action(
     let (request_id, outcome) = match take(&bus, &mut outgoing, spec, &message) {
         Ok((call, token)) => {
             let id = call.origin.request_id.clone();
-            let _held = bus.held.hold(&id, token, &call.origin.cancel);
-            (id, run(&router, spec, call).await)
+            match endpoint.gate.enter(message.payload.len()) {
+                Ok(_inside) => {
+                    let _held = bus.held.hold(&id, token, &call.origin.cancel);
+                    (id, run(&router, spec, call).await)
+                }
+                Err(overloaded) => (id, Err(overloaded)),
+            }
         }
         Err((id, failure)) => (id, Err(failure)),
     };
@@ -227,7 +232,10 @@ pub(super) async fn channel(
     let Some(mut outgoing) = Outgoing::of(&bus, &message) else { return };
     let mut locale = Locale::default();
     let outcome = match take_channel(&bus, &mut outgoing, &mut locale, spec, &message) {
-        Ok(call) => router.channel(spec.name, call).await,
+        Ok(call) => match endpoint.gate.enter(message.payload.len()) {
+            Ok(_inside) => router.channel(spec.name, call).await,
+            Err(overloaded) => Err(overloaded.into()),
+        },
         Err(failure) => Err(failure),
     };
     let (code, data, debug) = match outcome {

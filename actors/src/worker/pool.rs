@@ -4,6 +4,7 @@
 //! A cell belongs to one script version. Cells are kept by recent use up to a limit; a number of *places* bounds how
 //! many run at once. Calls of one script wait in a queue of their own, and scripts that wait take turns.
 
+mod broken;
 pub mod circuit;
 mod event;
 mod share;
@@ -128,6 +129,7 @@ pub struct Pool {
     keeper: RefCell<Option<JoinHandle<()>>>,
     state: RefCell<State>,
     counts: Counts,
+    broken: broken::Broken,
     /// Wakes the watch when there is something to watch.
     active: Rc<Notify>,
     /// Wakes those who wait for the zygote.
@@ -145,14 +147,16 @@ impl Pool {
             keeper: RefCell::default(),
             state: RefCell::default(),
             counts: Counts::default(),
+            broken: broken::Broken::default(),
             active: Rc::default(),
             changed: Notify::new(),
             this: Weak::clone(this),
         });
         let weak = Rc::downgrade(&pool);
         let keeper = event::keep_zygote(Weak::clone(&weak), command, pool.closing.subscribe());
-        pool.keeper.replace(Some(tokio::task::spawn_local(keeper)));
-        tokio::task::spawn_local(watch::watch(weak, pool.closing.subscribe()));
+        pool.keeper.replace(Some(Self::vital(Weak::clone(&weak), keeper)));
+        let watch = watch::watch(Weak::clone(&weak), pool.closing.subscribe());
+        drop(Self::vital(weak, watch));
         pool
     }
 
@@ -184,6 +188,7 @@ impl Pool {
     }
 
     fn submit(&self, job: Job) {
+        let _inside = self.inside();
         let key = job.runs.key();
         if let Some(by) = job.cancel.by() {
             job.end(Err(cancelled(by)));
@@ -307,7 +312,7 @@ impl Pool {
         self.take_place(&cell);
         count(&self.counts.started);
         let pool = Weak::clone(&self.this);
-        tokio::task::spawn_local(async move {
+        let driver = async move {
             let driven = Rc::clone(&cell);
             let said = move |said| {
                 if let Some(pool) = pool.upgrade() {
@@ -315,7 +320,8 @@ impl Pool {
                 }
             };
             cell.drive(said).await;
-        });
+        };
+        drop(Self::vital(Weak::clone(&self.this), driver));
         Ok(())
     }
 
@@ -460,6 +466,7 @@ impl Pool {
 
     /// Ends the idle cells of a script, all versions: it has changed.
     pub fn forget(&self, project: &str, id: protocol::Id) {
+        let _inside = self.inside();
         let of_script = |cell: &Rc<Cell>| {
             let state = self.state.borrow();
             let runs = state.groups.get(&cell.key).map(|group| group.runs.clone());

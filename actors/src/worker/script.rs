@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -13,7 +13,7 @@ use protocol::{Failure, Id};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::bus::{Bus, Error};
+use crate::bus::Bus;
 use crate::call::Origin;
 
 /// Longest wait for the role that keeps scripts.
@@ -179,32 +179,34 @@ struct Changed {
 
 /// Forgets what has changed, as long as the worker lives. After a break of the connection, events may have been
 /// missed: everything is forgotten then.
-///
-/// # Errors
-/// The broker refuses the subscription.
-pub async fn follow(worker: &Rc<super::State>) -> Result<(), Error> {
-    let mut events = worker.bus.hear("script.changed").await?;
-    let mut connections = worker.bus.connections();
-    let worker = Rc::downgrade(worker);
-    tokio::task::spawn_local(async move {
-        loop {
-            let event = tokio::select! {
-                event = events.next() => event,
-                connected = connections.changed() => {
-                    let Some(worker) = worker.upgrade().filter(|_| connected.is_ok()) else { break };
-                    worker.scripts.forget(None);
-                    continue;
-                }
-            };
-            let (Some(event), Some(worker)) = (event, worker.upgrade()) else { break };
-            match serde_json::from_slice::<Changed>(&event.payload) {
-                Ok(changed) => {
-                    worker.scripts.forget(Some(&changed.project));
-                    worker.pool.forget(&changed.project, changed.id);
-                }
-                Err(_) => worker.scripts.forget(None),
-            }
+pub async fn follow(worker: Weak<super::State>) {
+    let Some(bus) = worker.upgrade().map(|worker| Rc::clone(&worker.bus)) else { return };
+    let mut connections = bus.connections();
+    let heard = bus.hear("script.changed").await;
+    drop(bus);
+    let mut events = match heard {
+        Ok(events) => events,
+        Err(error) => {
+            tracing::error!(%error, "changes of scripts cannot be heard");
+            return;
         }
-    });
-    Ok(())
+    };
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event,
+            connected = connections.changed() => {
+                let Some(worker) = worker.upgrade().filter(|_| connected.is_ok()) else { break };
+                worker.scripts.forget(None);
+                continue;
+            }
+        };
+        let (Some(event), Some(worker)) = (event, worker.upgrade()) else { break };
+        match serde_json::from_slice::<Changed>(&event.payload) {
+            Ok(changed) => {
+                worker.scripts.forget(Some(&changed.project));
+                worker.pool.forget(&changed.project, changed.id);
+            }
+            Err(_) => worker.scripts.forget(None),
+        }
+    }
 }

@@ -1,0 +1,85 @@
+//! A pool whose own code has panicked: nobody can say what of its state is still true, so it is given up as a whole and
+//! the worker gets a new one. Cells that die are no such case; see `pool::event`.
+
+use std::cell::Cell as Flag;
+use std::panic::AssertUnwindSafe;
+use std::rc::Weak;
+
+use futures_util::FutureExt as _;
+use tokio::sync::Notify;
+
+use super::Pool;
+use crate::worker::cell::Phase;
+
+/// Whether the pool's code has panicked.
+#[derive(Debug, Default)]
+pub(super) struct Broken {
+    flag: Flag<bool>,
+    told: Notify,
+}
+
+impl Broken {
+    fn set(&self) {
+        self.flag.set(true);
+        self.told.notify_waiters();
+    }
+}
+
+/// Held while code of the pool runs in a task of others, whose panic says nothing about the pool by itself.
+pub(super) struct Inside<'a>(&'a Broken);
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.set();
+        }
+    }
+}
+
+impl Pool {
+    /// Whether its own code has panicked.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken.flag.get()
+    }
+
+    /// Resolves once its own code has panicked.
+    pub async fn broken(&self) {
+        loop {
+            let told = self.broken.told.notified();
+            if self.is_broken() {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    /// Ends the zygote and every cell, and fails all that waits. The pool is of no use after that.
+    pub fn give_up(&self) {
+        self.closing.send_replace(true);
+        let Ok(mut state) = self.state.try_borrow_mut() else { return };
+        let state = std::mem::take(&mut *state);
+        for cell in state.cells.values() {
+            // The jobs in it go, and with them the senders of their outcomes: whoever waits is told at once.
+            cell.state_mut().flights.clear();
+            cell.enter(Phase::Gone);
+            cell.kill();
+        }
+        drop(state);
+    }
+
+    pub(super) fn inside(&self) -> Inside<'_> {
+        Inside(&self.broken)
+    }
+
+    /// Runs a task without which the pool is of no use: if it panics, the pool is broken.
+    pub(crate) fn vital(this: Weak<Self>, task: impl Future<Output = ()> + 'static) -> tokio::task::JoinHandle<()> {
+        tokio::task::spawn_local(async move {
+            if AssertUnwindSafe(task).catch_unwind().await.is_err()
+                && let Some(pool) = this.upgrade()
+            {
+                pool.broken.set();
+            }
+        })
+    }
+}

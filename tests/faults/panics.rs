@@ -231,7 +231,7 @@ async fn heartbeat(beats: &mut async_nats::Subscriber, ready: bool) -> Value {
 async fn an_actor_that_always_panics_stays_down_and_the_node_ends_to_be_started_anew() {
     let _alone = alone().await;
     for actor in ACTORS {
-        let stage = Stage::with(options().setting("NODE__GIVE_UP_MS", "4000")).await;
+        let stage = Stage::with(options().setting("NODE__GIVE_UP_MS", "2500")).await;
         let mut beats = stage.client.nats().subscribe("supervisor.heartbeat.*").await.expect("a subscription");
         heartbeat(&mut beats, true).await;
         assert!(ask(&stage.client, "worker").await.is_ok());
@@ -270,7 +270,7 @@ async fn an_actor_that_always_panics_stays_down_and_the_node_ends_to_be_started_
         let stopped = stage.node.end(rustix::process::Signal::TERM);
         println!("{actor}: down for good after {asked} calls, the node ended {took:?} later with {:?}", stopped.code);
         assert_eq!(stopped.code, Some(70), "{}", stopped.stderr);
-        assert!(took > Duration::from_secs(3), "it gave up early: {took:?}");
+        assert!(took > Duration::from_secs(2), "it gave up early: {took:?}");
         assert!(stopped.left.is_empty(), "{:?}", stopped.left);
     }
 }

@@ -262,12 +262,12 @@ async fn an_actor_that_always_panics_stays_down_and_the_node_ends_to_be_started_
             assert_eq!((&part["state"], &part["restarts"]), (&json!("failed"), &json!(5)), "{part}");
             assert_eq!(status.data()["ready"], false);
         }
-        let pid = stage.node.pid();
+        let (pid, family) = (stage.node.pid(), stage.node.family());
         wait::until("the node to end by itself", Duration::from_secs(20), || {
             Process::find(pid).is_none_or(|process| process.is_zombie()).then_some(())
         });
         let took = since.elapsed();
-        let stopped = stage.node.end(rustix::process::Signal::TERM);
+        let stopped = stage.node.ended(&family);
         println!("{actor}: down for good after {asked} calls, the node ended {took:?} later with {:?}", stopped.code);
         assert_eq!(stopped.code, Some(70), "{}", stopped.stderr);
         assert!(took > Duration::from_secs(2), "it gave up early: {took:?}");

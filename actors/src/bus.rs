@@ -271,7 +271,8 @@ impl Bus {
     pub async fn drain(&self, stop: Stop, limit: Duration) -> bool {
         self.stop.send_replace(stop);
         let end = Instant::now() + limit;
-        let ending = self.listening.borrow_mut().extract_if(.., |(with, _)| *with <= stop).collect::<Vec<_>>();
+        let ending =
+            self.listening.borrow_mut().extract_if(.., |(with, _)| *with <= stop).collect::<Vec<_>>();
         for (_, task) in ending {
             let left = end.saturating_duration_since(Instant::now());
             let _ended = tokio::time::timeout(left, task).await;

@@ -3,7 +3,9 @@
 //! feature does not compile.
 
 #[cfg(all(feature = "faults", not(debug_assertions)))]
-compile_error!("the feature `faults` lets anyone on the bus break the node: it is for tests, never for a release");
+compile_error!(
+    "the feature `faults` lets anyone on the bus break the node: it is for tests, never for a release"
+);
 
 /// Where a fault may strike, and what runs there.
 pub const POINTS: [&str; 7] = [

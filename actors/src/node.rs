@@ -1,6 +1,6 @@
 //! A node: the parts that its roles need, put together; started, made ready, and stopped in order.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -124,7 +124,7 @@ impl Node {
         let looked_at = Rc::clone(&watched);
         let supervisor =
             Slot::start("supervisor", move || supervisor::Supervisor::new(Rc::clone(&looked_at)));
-        watched.itself.replace(Some(Box::new(supervisor.observer())));
+        let _only_once = watched.itself.set(Box::new(supervisor.observer()));
         #[cfg(feature = "faults")]
         bus::fault::serve(&bus).await?;
         bus.serve(&roles, Rc::new(Router { worker, scripts, supervisor })).await?;
@@ -132,7 +132,8 @@ impl Node {
         taking.set(true);
         let (beating, heard) = (Rc::downgrade(&watched), Rc::clone(&bus));
         tokio::task::spawn_local(async move {
-            slot::lasting("heartbeat", async || supervisor::beat(beating.clone(), Rc::clone(&heard)).await).await;
+            slot::lasting("heartbeat", async || supervisor::beat(beating.clone(), Rc::clone(&heard)).await)
+                .await;
         });
         let drain = Duration::from_millis(config.node.drain_ms);
         let give_up = Duration::from_millis(config.node.give_up_ms);
@@ -202,8 +203,7 @@ async fn start_worker(
     let slot = Slot::start("worker", move || {
         // Calls that run and warm cells outlive the actor, unless what it was that failed is the pool.
         let sound = kept.take().filter(|state| !state.pool.is_broken());
-        let state = sound
-            .unwrap_or_else(|| worker::State::new(Rc::clone(&bus), &settings, command.clone()));
+        let state = sound.unwrap_or_else(|| worker::State::new(Rc::clone(&bus), &settings, command.clone()));
         kept.replace(Some(Rc::clone(&state)));
         worker::Worker::new(state, &made)
     });
@@ -254,7 +254,7 @@ fn watch(
         roles: roles.to_vec(),
         taking: Rc::clone(taking),
         parts: Box::new(parts),
-        itself: RefCell::default(),
+        itself: OnceCell::new(),
         pool: Box::new(pool),
         held: bus.held.clone(),
     })

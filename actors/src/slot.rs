@@ -204,10 +204,7 @@ impl Drop for Fall {
 }
 
 /// A new actor; none if its factory panics.
-fn begin<A: Actor<Context = Context<A>>>(
-    factory: &dyn Fn() -> A,
-    fallen: &Rc<Notify>,
-) -> Option<Living<A>> {
+fn begin<A: Actor<Context = Context<A>>>(factory: &dyn Fn() -> A, fallen: &Rc<Notify>) -> Option<Living<A>> {
     let actor = catch_unwind(AssertUnwindSafe(factory)).ok()?;
     let (tie, tied) = oneshot::channel::<()>();
     let fall = Fall(Rc::clone(fallen));
@@ -317,7 +314,7 @@ mod tests {
         });
         assert!(slot.send(Ask(false)).await.is_err());
         let down = async {
-            while slot.inner.life.borrow().failed == false {
+            while !slot.inner.life.borrow().failed {
                 tokio::task::yield_now().await;
             }
         };

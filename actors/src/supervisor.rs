@@ -1,7 +1,7 @@
 //! The actor that every node has: it says what the node is and how it is. It looks at parts through closures that
 //! the node hands it, so that it knows no other actor.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ use crate::bus::Bus;
 use crate::call::Held;
 use crate::router::{ChannelAnswer, ChannelCall, ChannelOutcome};
 
+/// Looks at an actor; nothing once it has gone for good.
+pub type Look = Box<dyn Fn() -> Option<Part>>;
+
 /// How the supervisor looks at the rest of the node.
 pub struct Watched {
     /// The node's name.
@@ -30,7 +33,7 @@ pub struct Watched {
     /// How its other actors are.
     pub parts: Box<dyn Fn() -> Vec<Part>>,
     /// How the supervisor itself is; known once it is there.
-    pub itself: RefCell<Option<Box<dyn Fn() -> Option<Part>>>>,
+    pub itself: OnceCell<Look>,
     /// How its cells are, where it is a worker.
     pub pool: Box<dyn Fn() -> Option<Pool>>,
     /// The calls that it holds.
@@ -49,7 +52,7 @@ impl Watched {
     #[must_use]
     pub fn all_parts(&self) -> Vec<Part> {
         let mut parts = (self.parts)();
-        parts.extend(self.itself.borrow().as_ref().and_then(|itself| itself()));
+        parts.extend(self.itself.get().and_then(|itself| itself()));
         parts
     }
 }

@@ -77,7 +77,10 @@ impl Trial {
     async fn end(self, what: &str, faults: usize) -> Verdict {
         let Self { broker, node, proxy, ledger, before } = self;
         let outcomes = ledger.outcomes();
-        println!("{what}: {faults} faults injected; outcomes {outcomes:?}; replies that came later {:?}", ledger.after());
+        println!(
+            "{what}: {faults} faults injected; outcomes {outcomes:?}; replies that came later {:?}",
+            ledger.after()
+        );
         println!("{what}: the latest outcome {:?} after its deadline", ledger.latest());
         assert!(ledger.latest() < GRACE + NOISE, "an outcome {:?} after its deadline", ledger.latest());
         assert_eq!(ledger.twice(), [0; 0], "two replies to one request");
@@ -90,7 +93,12 @@ impl Trial {
 
         let client = Client::connect(&broker.url()).await;
         let runs = ledger.runs(&client).await;
-        println!("{what}: {} runs, {} of them after their deadline, {} twice", runs.all, runs.late.len(), runs.twice.len());
+        println!(
+            "{what}: {} runs, {} of them after their deadline, {} twice",
+            runs.all,
+            runs.late.len(),
+            runs.twice.len()
+        );
         assert_eq!((runs.late.len(), runs.twice.len()), (0, 0), "{runs:?}");
         // A cell may be replaced in a crowd: a call that it answers some milliseconds late counts as one that hangs.
         let status = client.call("supervisor.status", &json!({})).await;
@@ -120,7 +128,10 @@ fn count(ledger: &Ledger, wanted: &Outcome) -> u64 {
 
 async fn a_while(seconds: f64) {
     let end = Instant::now() + Duration::from_secs_f64(seconds);
-    wait::eventually("time to pass", Duration::from_secs(60), || async { (Instant::now() > end).then_some(()) }).await;
+    wait::eventually("time to pass", Duration::from_secs(60), || async {
+        (Instant::now() > end).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

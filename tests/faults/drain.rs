@@ -82,7 +82,11 @@ async fn a_node_that_stops_answers_all_it_has_accepted_pages_that_must_fetch_scr
         async move {
             wait::eventually("load", Duration::from_secs(10), under_way).await;
             let answer = client.try_send("content.render", HeaderMap::new(), page(n).to_string()).await;
-            let html = answer.as_ref().ok().filter(|answer| answer.is_ok()).map(|answer| answer.data()["html"].to_string());
+            let html = answer
+                .as_ref()
+                .ok()
+                .filter(|answer| answer.is_ok())
+                .map(|answer| answer.data()["html"].to_string());
             if let Some(html) = html {
                 assert!(html.contains(&format!("<b>{n}</b>")), "another page");
             }
@@ -107,9 +111,15 @@ async fn a_node_that_stops_answers_all_it_has_accepted_pages_that_must_fetch_scr
     let after = pages.iter().filter(|(_, at)| *at > asked).count();
     let mut outcomes = BTreeMap::<&str, u64>::new();
     pages.iter().for_each(|(outcome, _)| *outcomes.entry(outcome).or_default() += 1);
-    println!("{PAGES} pages, {after} of them answered after the signal: {outcomes:?}; short calls meanwhile: {short:?}");
+    println!(
+        "{PAGES} pages, {after} of them answered after the signal: {outcomes:?}; short calls meanwhile: {short:?}"
+    );
     assert!(after > PAGES / 2, "the node had little left to do when it was told to stop");
-    assert_eq!(outcomes, BTreeMap::from([("OK", PAGES as u64)]), "lost, or failed because another part had gone");
+    assert_eq!(
+        outcomes,
+        BTreeMap::from([("OK", PAGES as u64)]),
+        "lost, or failed because another part had gone"
+    );
     assert!(short.contains_key("OK"), "no load");
     assert!(short.keys().all(|outcome| ["OK", "nobody"].contains(&outcome.as_str())), "{short:?}");
     let stopped = tokio::task::spawn_blocking(move || node.ended(&family)).await.expect("its end");

@@ -56,7 +56,8 @@ fn flood(port: u16, payload: &Value, most: usize) -> (BTreeMap<String, usize>, D
         let message = receiver.receive();
         let n: usize = message.subject.rsplit('.').next().expect("a token").parse().expect("a number");
         assert!(!std::mem::replace(&mut seen[n], true), "two replies to request {n}");
-        let code = message.header("Nats-Service-Error").map_or("OK", |text| text.split(':').next().unwrap_or(text));
+        let code =
+            message.header("Nats-Service-Error").map_or("OK", |text| text.split(':').next().unwrap_or(text));
         if code == "OVERLOADED" {
             last = Instant::now();
         }
@@ -81,7 +82,10 @@ async fn a_flood_is_turned_away_in_time_and_leaves_no_memory_behind() {
     for _ in 0..FLOODS {
         let (codes, slowest) = flood_of(&stage, &payload, FLOOD).await;
         figures.push(Figures::of(stage.node.pid()));
-        println!("{FLOOD} messages at once: {codes:?}; the last turned away {slowest:?} after the last message; {}", figures[figures.len() - 1]);
+        println!(
+            "{FLOOD} messages at once: {codes:?}; the last turned away {slowest:?} after the last message; {}",
+            figures[figures.len() - 1]
+        );
         let turned_away = codes.get("OVERLOADED").copied().unwrap_or_default();
         assert!(turned_away > FLOOD / 4, "the limit did not hold: {codes:?}");
         assert!(codes.get("OK") >= Some(&IN_FLIGHT), "what fits was not done: {codes:?}");
@@ -110,12 +114,13 @@ async fn a_stuck_worker_takes_no_more_than_its_limit_and_leaves_other_parts_alon
     let before = Figures::of(stage.node.pid());
     let flood = flood_of(&stage, &request, STUCK);
     let others = async {
-        let waiting = harness::wait::eventually("the limit to be reached", Duration::from_secs(20), || async {
-            let status = stage.client.call("supervisor.status", &json!({})).await;
-            let waiting = status.data()["pool"]["queued"].as_u64();
-            waiting.filter(|waiting| *waiting > IN_FLIGHT as u64 / 2)
-        })
-        .await;
+        let waiting =
+            harness::wait::eventually("the limit to be reached", Duration::from_secs(20), || async {
+                let status = stage.client.call("supervisor.status", &json!({})).await;
+                let waiting = status.data()["pool"]["queued"].as_u64();
+                waiting.filter(|waiting| *waiting > IN_FLIGHT as u64 / 2)
+            })
+            .await;
         let during = Figures::of(stage.node.pid());
         assert!(stage.client.call("script.list", &json!({})).await.is_ok());
         println!("stuck: {waiting} calls wait; before {before}; during {during}");

@@ -56,7 +56,11 @@ fn is_down(answer: &Answer) -> bool {
 }
 
 /// Calls `actors` in turn until `work` is done. Every call must succeed; how many there were.
-async fn while_others_answer<T>(client: &Client, actors: &[&str], work: impl Future<Output = T>) -> (T, usize) {
+async fn while_others_answer<T>(
+    client: &Client,
+    actors: &[&str],
+    work: impl Future<Output = T>,
+) -> (T, usize) {
     let mut work = std::pin::pin!(work);
     let mut calls = 0;
     loop {
@@ -115,7 +119,9 @@ async fn an_actor_that_panics_answers_again_at_once_and_others_do_not_notice() {
             times
         };
         let (times, calls) = while_others_answer(&stage.client, &others, panics).await;
-        println!("{actor}: {ROUNDS} panics, answers again after {times:?}; {calls} calls of others, none failed");
+        println!(
+            "{actor}: {ROUNDS} panics, answers again after {times:?}; {calls} calls of others, none failed"
+        );
         assert!(calls > 0 && times.iter().min() < Some(&AGAIN), "{times:?}");
         let counted = restarts(&stage.client).await;
         assert_eq!(counted[actor], ROUNDS as u64, "the faults did not strike: {counted:?}");
@@ -232,11 +238,13 @@ async fn an_actor_that_always_panics_stays_down_and_the_node_ends_to_be_started_
     let _alone = alone().await;
     for actor in ACTORS {
         let stage = Stage::with(options().setting("NODE__GIVE_UP_MS", "2500")).await;
-        let mut beats = stage.client.nats().subscribe("supervisor.heartbeat.*").await.expect("a subscription");
+        let mut beats =
+            stage.client.nats().subscribe("supervisor.heartbeat.*").await.expect("a subscription");
         heartbeat(&mut beats, true).await;
         assert!(ask(&stage.client, "worker").await.is_ok());
         stage.client.strike(actor, u64::MAX).await;
-        let said = |stderr: &str| stderr.lines().any(|line| line.contains("stays down") && line.contains(actor));
+        let said =
+            |stderr: &str| stderr.lines().any(|line| line.contains("stays down") && line.contains(actor));
         let mut asked = 0;
         wait::eventually("the actor to stay down", Duration::from_secs(10), || {
             asked += 1;
@@ -268,7 +276,10 @@ async fn an_actor_that_always_panics_stays_down_and_the_node_ends_to_be_started_
         });
         let took = since.elapsed();
         let stopped = stage.node.ended(&family);
-        println!("{actor}: down for good after {asked} calls, the node ended {took:?} later with {:?}", stopped.code);
+        println!(
+            "{actor}: down for good after {asked} calls, the node ended {took:?} later with {:?}",
+            stopped.code
+        );
         assert_eq!(stopped.code, Some(70), "{}", stopped.stderr);
         assert!(took > Duration::from_secs(2), "it gave up early: {took:?}");
         assert!(stopped.left.is_empty(), "{:?}", stopped.left);

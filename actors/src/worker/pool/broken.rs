@@ -73,7 +73,10 @@ impl Pool {
     }
 
     /// Runs a task without which the pool is of no use: if it panics, the pool is broken.
-    pub(crate) fn vital(this: Weak<Self>, task: impl Future<Output = ()> + 'static) -> tokio::task::JoinHandle<()> {
+    pub(crate) fn vital(
+        this: Weak<Self>,
+        task: impl Future<Output = ()> + 'static,
+    ) -> tokio::task::JoinHandle<()> {
         tokio::task::spawn_local(async move {
             if AssertUnwindSafe(task).catch_unwind().await.is_err()
                 && let Some(pool) = this.upgrade()

@@ -8,7 +8,9 @@ compile_error!(
 );
 
 /// Where a fault may strike, and what runs there.
-pub const POINTS: [&str; 7] = [
+pub const POINTS: [&str; 8] = [
+    // The reading of a message.
+    "intake",
     // The handlers of the actors' mailboxes.
     "worker",
     "scripts",

@@ -172,9 +172,11 @@ impl Handler<Run> for Worker {
     fn handle(&mut self, message: Run, _: &mut Self::Context) -> Self::Result {
         crate::faults::point("worker");
         let work = (message.handle)(Rc::clone(&self.state), message.call);
-        Box::pin(async move {
+        #[cfg(feature = "faults")]
+        let work = Box::pin(async move {
             crate::faults::point("operation");
             work.await
-        })
+        });
+        work
     }
 }

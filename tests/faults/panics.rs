@@ -174,6 +174,21 @@ async fn a_panic_in_an_operation_is_its_callers_alone() {
     stage.close();
 }
 
+#[tokio::test]
+async fn a_panic_over_a_message_is_answered_too() {
+    let _alone = alone().await;
+    let stage = Stage::with(options()).await;
+    for actor in ACTORS {
+        stage.client.strike("intake", 1).await;
+        let answer = ask(&stage.client, actor).await;
+        assert!(is_down(&answer), "{}", answer.body);
+        assert!(answer.took < NOISE, "its sender waited {:?}", answer.took);
+        assert!(ask(&stage.client, actor).await.is_ok(), "the next message");
+    }
+    assert_eq!(restarts(&stage.client).await.values().sum::<u64>(), 0);
+    stage.close();
+}
+
 /// Makes the task of the pool visit its point, in a call that will not get through.
 async fn visit(stage: &Stage, point: &str) -> Answer {
     stage.client.strike(point, 1).await;

@@ -189,6 +189,11 @@ impl Pool {
 
     fn submit(&self, job: Job) {
         let _inside = self.inside();
+        if self.is_broken() {
+            // An operation that began before still has this pool.
+            job.end(Err(Failure::unavailable("worker", 100)));
+            return;
+        }
         let key = job.runs.key();
         if let Some(by) = job.cancel.by() {
             job.end(Err(cancelled(by)));

@@ -86,3 +86,51 @@ impl Pool {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use protocol::Failure;
+
+    use super::*;
+    use crate::call::{Cancel, Deadline};
+    use crate::worker::job::{Outcome, Work};
+    use crate::worker::pool::Runs;
+    use crate::worker::{bounds, zygote};
+
+    /// A call in a pool that has no zygote: it waits.
+    async fn call(pool: Rc<Pool>) -> Outcome {
+        let deadline = Deadline::within(Duration::from_secs(60));
+        pool.run(Runs::Compiler, Work::Load, deadline, Cancel::default()).await
+    }
+
+    #[actix_rt::test]
+    async fn a_pool_whose_task_panicked_fails_what_waits_and_takes_nothing_more() {
+        let nowhere = zygote::Command { python: "/nowhere".into(), extension: "/nowhere".into() };
+        let pool = Pool::new(bounds(&crate::config::Worker::default()), nowhere);
+        let waiting = tokio::task::spawn_local(call(Rc::clone(&pool)));
+        tokio::task::yield_now().await;
+        assert!(!pool.is_broken() && !waiting.is_finished());
+        drop(Pool::vital(Rc::downgrade(&pool), async { panic!("a panic for the test") }));
+        tokio::time::timeout(Duration::from_secs(5), pool.broken()).await.unwrap();
+        pool.give_up();
+        let outcome = tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
+        assert!(matches!(outcome, Err(Failure::Unavailable(_))), "{outcome:?}");
+        let outcome = tokio::time::timeout(Duration::from_secs(5), call(Rc::clone(&pool))).await.unwrap();
+        assert!(matches!(outcome, Err(Failure::Unavailable(_))), "{outcome:?}");
+    }
+
+    #[actix_rt::test]
+    async fn a_panic_inside_of_the_pool_breaks_it_and_one_elsewhere_does_not() {
+        let broken = Broken::default();
+        drop(Inside(&broken));
+        assert!(!broken.flag.get());
+        let unwound = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            let _inside = Inside(&broken);
+            panic!("a panic for the test");
+        }));
+        assert!(unwound.is_err() && broken.flag.get());
+    }
+}

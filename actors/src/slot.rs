@@ -287,6 +287,16 @@ mod tests {
     }
 
     #[actix_rt::test]
+    async fn messages_in_the_mailbox_of_an_actor_that_panics_are_answered_at_once() {
+        let slot = Slot::start("fragile", || Fragile);
+        // More than a mailbox holds: the last ones still wait for their turn.
+        let sends = (0..40).map(|n| slot.send(Ask(n > 0)));
+        let sends = futures_util::future::join_all(sends);
+        let answers = tokio::time::timeout(Duration::from_secs(5), sends).await.unwrap();
+        assert!(answers.iter().all(|answer| matches!(answer, Err(Failure::Unavailable(_)))), "{answers:?}");
+    }
+
+    #[actix_rt::test]
     async fn an_actor_that_went_down_comes_back_though_nobody_asks_for_it() {
         let made = Rc::new(std::cell::Cell::new(0));
         let count = Rc::clone(&made);

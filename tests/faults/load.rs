@@ -5,7 +5,7 @@
 //! each request in a limit of its own for that, since a client library may wait for ever to send it. A reply that comes
 //! after all that is late: nobody waits for it, but it counts where two replies to one request would be wrong.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
@@ -63,13 +63,14 @@ pub(crate) struct Entry {
 
 /// All requests by number.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Ledger(Rc<RefCell<BTreeMap<u64, Entry>>>);
+pub(crate) struct Ledger(Rc<RefCell<BTreeMap<u64, Entry>>>, Rc<Cell<Duration>>);
 
 impl Ledger {
     /// Sends requests from several clients on the broker at `url` until `work` is done, and waits for their outcomes.
     pub(crate) async fn keep<T>(&self, url: &str, timeout: Duration, work: impl Future<Output = T>) -> T {
-        let stop = Rc::new(std::cell::Cell::new(false));
+        let stop = Rc::new(Cell::new(false));
         let local = tokio::task::LocalSet::new();
+        local.spawn_local(measure_lag(Rc::clone(&self.1)));
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {
                 let (ledger, stop, url) = (self.clone(), Rc::clone(&stop), url.to_owned());
@@ -88,7 +89,7 @@ impl Ledger {
             .await
     }
 
-    async fn client(&self, url: &str, timeout: Duration, stop: &std::cell::Cell<bool>) {
+    async fn client(&self, url: &str, timeout: Duration, stop: &Cell<bool>) {
         let options = async_nats::ConnectOptions::new().max_reconnects(None);
         let client = options.connect(url).await.expect("a broker");
         let inbox = client.new_inbox();
@@ -211,6 +212,11 @@ impl Ledger {
         entries.iter().filter(|(_, entry)| entry.replies > 1).map(|(number, _)| *number).collect()
     }
 
+    /// How far behind this process itself was at worst: no outcome can be noted sooner than that.
+    pub(crate) fn lag(&self) -> Duration {
+        self.1.get()
+    }
+
     /// The longest time from a deadline to the outcome at the caller.
     pub(crate) fn latest(&self) -> Duration {
         self.0.borrow().values().map(|entry| entry.late).max().unwrap_or_default()
@@ -270,6 +276,18 @@ pub(crate) struct Runs {
     pub(crate) late: Vec<u64>,
     /// Requests that were begun more than once.
     pub(crate) twice: Vec<u64>,
+}
+
+/// Notes how late a timer of this process is at worst.
+async fn measure_lag(worst: Rc<Cell<Duration>>) {
+    let pace = Duration::from_millis(5);
+    let mut tick = tokio::time::interval(pace);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let due = Instant::now() + pace;
+        tick.tick().await;
+        worst.set(worst.get().max(Instant::now().saturating_duration_since(due)));
+    }
 }
 
 fn headers(deadline: SystemTime) -> HeaderMap {

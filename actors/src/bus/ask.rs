@@ -42,7 +42,11 @@ impl Bus {
             Ok(Err(_)) => return Err(Failure::unavailable("broker", 1_000)),
             Err(_) => return Err(late()),
         };
-        read(action, &answer.payload)
+        // Where the other part says that it is too late, or says nothing of use, what counts is whether there is time.
+        read(action, &answer.payload).map_err(|failure| match failure {
+            Failure::Unavailable(_) if origin.deadline.left().is_zero() => late(),
+            failure => failure,
+        })
     }
 }
 

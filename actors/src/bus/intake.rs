@@ -22,8 +22,10 @@ use crate::call::{Answer, Call, Cancel, Deadline, Origin, cancelled, millis};
 use crate::config;
 use crate::router::{ChannelAnswer, ChannelCall, ChannelFailure, Router};
 
-/// How long after its deadline a call is given up here, should its handler not have kept to it.
-const BACKSTOP: Duration = Duration::from_millis(80);
+/// How long after its deadline a call is given up here, should its handler not have kept to it: this …
+const BACKSTOP: Duration = Duration::from_millis(50);
+/// … and then this much more, so that a handler that was held up together with us still says itself what became of it.
+const LAST_WORD: Duration = Duration::from_millis(30);
 /// When a caller should ask again whose message we panicked over, in ms.
 const PANICKED_MS: u64 = 100;
 /// How far a channel's timestamp may be off.
@@ -222,6 +224,12 @@ fn take(
     Ok((Call { origin, format, payload }, request.token))
 }
 
+/// Resolves when a call's handler has had its time and a little more.
+async fn given_up(deadline: Deadline) {
+    tokio::time::sleep(deadline.left() + BACKSTOP).await;
+    tokio::time::sleep(LAST_WORD).await;
+}
+
 async fn run(router: &Router, spec: &'static actions::Spec, call: Call) -> Answer {
     let deadline = call.origin.deadline;
     let cancel = call.origin.cancel.clone();
@@ -230,7 +238,7 @@ async fn run(router: &Router, spec: &'static actions::Spec, call: Call) -> Answe
         // What the handler has begun sees it too, and ends.
         by = cancel.cancelled() => Err(cancelled(by)),
         outcome = router.action(spec.name, call) => outcome,
-        () = tokio::time::sleep(deadline.left() + BACKSTOP) => {
+        () = given_up(deadline) => {
             let timeout_ms = millis(deadline.timeout);
             Err(Failure::Timeout(Timeout { timeout_ms, stage: Stage::Running, late_ms: None, death: None }))
         }

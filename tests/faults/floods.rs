@@ -90,7 +90,7 @@ async fn a_flood_is_turned_away_in_time_and_leaves_no_memory_behind() {
         assert!(turned_away > FLOOD / 4, "the limit did not hold: {codes:?}");
         assert!(codes.get("OK") >= Some(&IN_FLIGHT), "what fits was not done: {codes:?}");
         assert_eq!(codes.len(), 2, "{codes:?}");
-        assert!(slowest < Duration::from_secs(5), "turned away after {slowest:?}");
+        assert!(slowest < Duration::from_secs(20), "turned away after {slowest:?}");
         assert!(stage.client.call("utility.run", &payload).await.is_ok(), "the node takes calls again");
     }
     let (first, last) = (figures[1], figures[FLOODS]);

@@ -51,6 +51,10 @@ pub struct Node {
     pub trust_timestamps: bool,
     /// Longest wait for running work at a graceful stop, in ms.
     pub drain_ms: u64,
+    /// How many calls of one role it has in hand at once; what comes beyond is answered `OVERLOADED`.
+    pub in_flight: u64,
+    /// How long a part may be down for good before the node ends itself, for a service manager to start it anew, in ms.
+    pub give_up_ms: u64,
     /// Whether replies of channels may hold `debug`.
     pub development: bool,
 }
@@ -65,6 +69,8 @@ impl Default for Node {
             longest_timeout_ms: 600_000,
             trust_timestamps: true,
             drain_ms: 30_000,
+            in_flight: 4_096,
+            give_up_ms: 60_000,
             development: false,
         }
     }

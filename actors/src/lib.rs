@@ -10,6 +10,7 @@ pub mod bus;
 pub mod call;
 pub mod config;
 pub mod data;
+pub mod faults;
 pub mod node;
 pub mod process;
 pub mod router;

@@ -22,7 +22,8 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Context, Handler, Message, ResponseFuture};
+use actix::fut::{ActorFutureExt as _, wrap_future};
+use actix::{Actor, ActorContext as _, AsyncContext as _, Context, Handler, Message, ResponseFuture};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use protocol::failure::ActionFailed;
@@ -71,13 +72,15 @@ impl State {
         grants: &[Grant],
         command: zygote::Command,
     ) -> Rc<Self> {
-        Rc::new(Self {
+        let state = Rc::new(Self {
             scripts: script::Scripts::new(Rc::clone(&bus), grants.to_vec()),
             pool: pool::Pool::new(bounds(config), command, ask::Asker::Bus(Rc::clone(&bus))),
             bus,
             cleaner: Arc::new(html::Cleaner::new(&config.iframe_hosts)),
             pages: Semaphore::new(bounds(config).cores),
-        })
+        });
+        drop(pool::Pool::vital(Rc::downgrade(&state.pool), script::follow(Rc::downgrade(&state))));
+        state
     }
 
     /// Calls a function of a script and waits for what it returns.
@@ -143,7 +146,7 @@ pub(crate) fn bounds(config: &config::Worker) -> pool::Bounds {
 /// The state of the actor that lives now, for the supervisor to look at.
 pub type Current = Rc<RefCell<Weak<State>>>;
 
-/// The actor.
+/// The actor. Its state outlives it, so that a restart loses neither cells nor calls, unless the pool itself is broken.
 pub struct Worker {
     state: Rc<State>,
 }
@@ -160,13 +163,14 @@ impl Worker {
 impl Actor for Worker {
     type Context = Context<Self>;
 
-    fn started(&mut self, _: &mut Self::Context) {
+    fn started(&mut self, context: &mut Self::Context) {
         let state = Rc::clone(&self.state);
-        actix_rt::spawn(async move {
-            if let Err(error) = script::follow(&state).await {
-                tracing::error!(%error, "changes of scripts cannot be heard");
-            }
-        });
+        let broken = wrap_future::<_, Self>(async move { state.pool.broken().await });
+        context.spawn(broken.map(|(), worker, context| {
+            tracing::error!("the pool has failed and is given up");
+            worker.state.pool.give_up();
+            context.stop();
+        }));
     }
 }
 
@@ -187,6 +191,13 @@ impl Handler<Run> for Worker {
     type Result = ResponseFuture<Answer>;
 
     fn handle(&mut self, message: Run, _: &mut Self::Context) -> Self::Result {
-        (message.handle)(Rc::clone(&self.state), message.call)
+        crate::faults::point("worker");
+        let work = (message.handle)(Rc::clone(&self.state), message.call);
+        #[cfg(feature = "faults")]
+        let work = Box::pin(async move {
+            crate::faults::point("operation");
+            work.await
+        });
+        work
     }
 }

@@ -210,11 +210,17 @@ impl Node {
 
     /// Sends `signal` and waits for its end.
     #[must_use]
-    pub fn end(mut self, signal: rustix::process::Signal) -> Stopped {
-        let family = self.family();
-        let begin = Instant::now();
+    pub fn end(self, signal: rustix::process::Signal) -> Stopped {
         let pid = rustix::process::Pid::from_child(&self.child);
+        let family = self.family();
         rustix::process::kill_process(pid, signal).expect("a node that can be signalled");
+        self.ended(&family)
+    }
+
+    /// Waits for its end, which something else brings about. `family` is whom it must not leave behind.
+    #[must_use]
+    pub fn ended(mut self, family: &[Process]) -> Stopped {
+        let begin = Instant::now();
         let status =
             wait::until("the node's end", STOPPED, || self.child.try_wait().expect("the node's state"));
         let took = begin.elapsed();

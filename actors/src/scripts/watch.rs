@@ -49,7 +49,7 @@ fn matters(event: &notify::Event) -> bool {
 }
 
 /// Compares the folder after each burst of edits, as long as the role lives.
-pub async fn follow(state: Weak<State>, mut edits: Edits) {
+pub async fn follow(state: &Weak<State>, edits: &mut Edits) {
     while edits.noticed.recv().await.is_some() {
         for _ in 0..PATIENCE {
             if tokio::time::timeout(QUIET, edits.noticed.recv()).await.is_err() {

@@ -6,6 +6,7 @@
 //! many run at once. Calls of one script wait in a queue of their own, and scripts that wait take turns.
 
 mod ask;
+mod broken;
 pub mod circuit;
 mod event;
 mod release;
@@ -153,6 +154,7 @@ pub struct Pool {
     keeper: RefCell<Option<JoinHandle<()>>>,
     state: RefCell<State>,
     counts: Counts,
+    broken: broken::Broken,
     /// Wakes the watch when there is something to watch.
     active: Rc<Notify>,
     /// Wakes those who wait for the zygote.
@@ -171,14 +173,16 @@ impl Pool {
             keeper: RefCell::default(),
             state: RefCell::default(),
             counts: Counts::default(),
+            broken: broken::Broken::default(),
             active: Rc::default(),
             changed: Notify::new(),
             this: Weak::clone(this),
         });
         let weak = Rc::downgrade(&pool);
         let keeper = event::keep_zygote(Weak::clone(&weak), command, pool.closing.subscribe());
-        pool.keeper.replace(Some(tokio::task::spawn_local(keeper)));
-        tokio::task::spawn_local(watch::watch(weak, pool.closing.subscribe()));
+        pool.keeper.replace(Some(Self::vital(Weak::clone(&weak), keeper)));
+        let watch = watch::watch(Weak::clone(&weak), pool.closing.subscribe());
+        drop(Self::vital(weak, watch));
         pool
     }
 
@@ -221,6 +225,12 @@ impl Pool {
     }
 
     fn submit(&self, job: Job) {
+        let _inside = self.inside();
+        if self.is_broken() {
+            // An operation that began before still has this pool.
+            job.end(Err(Failure::unavailable("worker", 100)));
+            return;
+        }
         let key = job.runs.key();
         if let Some(by) = job.cancel.by() {
             job.end(Err(cancelled(by)));
@@ -353,7 +363,7 @@ impl Pool {
         self.take_place(&cell);
         count(&self.counts.started);
         let pool = Weak::clone(&self.this);
-        tokio::task::spawn_local(async move {
+        let driver = async move {
             let driven = Rc::clone(&cell);
             let said = move |said| {
                 if let Some(pool) = pool.upgrade() {
@@ -361,7 +371,8 @@ impl Pool {
                 }
             };
             cell.drive(said).await;
-        });
+        };
+        drop(Self::vital(Weak::clone(&self.this), driver));
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use protocol::{Failure, Id};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::bus::{Bus, Error};
+use crate::bus::Bus;
 use crate::call::Origin;
 use crate::config::grant::Grant;
 use crate::worker::pool::Pool;
@@ -331,33 +331,37 @@ struct News {
 
 /// Forgets what has changed, as long as the worker lives. After a break of the connection, events may have been
 /// missed: everything is forgotten then.
-///
-/// # Errors
-/// The broker refuses a subscription.
-pub async fn follow(worker: &Rc<super::State>) -> Result<(), Error> {
-    let changed = worker.bus.hear("script.changed").await?;
-    let loaded = worker.bus.hear(protocol::script::LOADED).await?;
-    let events = stream::select(changed, loaded).map(|message| message.payload).boxed_local();
-    *worker.scripts.news.borrow_mut() = Some(News { events, waker: None, pool: Rc::clone(&worker.pool) });
-    let mut connections = worker.bus.connections();
-    let worker = Rc::downgrade(worker);
-    tokio::task::spawn_local(async move {
-        loop {
-            let next = std::future::poll_fn(|context| match worker.upgrade() {
-                Some(worker) => worker.scripts.poll_news(context),
-                None => Poll::Ready(None),
-            });
-            let event = tokio::select! {
-                event = next => event,
-                connected = connections.changed() => {
-                    let Some(worker) = worker.upgrade().filter(|_| connected.is_ok()) else { break };
-                    worker.scripts.forget(None);
-                    continue;
-                }
-            };
-            let (Some(event), Some(worker)) = (event, worker.upgrade()) else { break };
-            worker.scripts.hear(&event);
+pub async fn follow(worker: Weak<super::State>) {
+    let Some(bus) = worker.upgrade().map(|worker| Rc::clone(&worker.bus)) else { return };
+    let mut connections = bus.connections();
+    let heard =
+        futures_util::future::try_join(bus.hear("script.changed"), bus.hear(protocol::script::LOADED));
+    let (changed, loaded) = match heard.await {
+        Ok(heard) => heard,
+        Err(error) => {
+            tracing::error!(%error, "changes of scripts cannot be heard");
+            return;
         }
-    });
-    Ok(())
+    };
+    drop(bus);
+    let events = stream::select(changed, loaded).map(|message| message.payload).boxed_local();
+    let Some(here) = worker.upgrade() else { return };
+    here.scripts.news.replace(Some(News { events, waker: None, pool: Rc::clone(&here.pool) }));
+    drop(here);
+    loop {
+        let next = std::future::poll_fn(|context| match worker.upgrade() {
+            Some(worker) => worker.scripts.poll_news(context),
+            None => Poll::Ready(None),
+        });
+        let event = tokio::select! {
+            event = next => event,
+            connected = connections.changed() => {
+                let Some(worker) = worker.upgrade().filter(|_| connected.is_ok()) else { break };
+                worker.scripts.forget(None);
+                continue;
+            }
+        };
+        let (Some(event), Some(worker)) = (event, worker.upgrade()) else { break };
+        worker.scripts.hear(&event);
+    }
 }

@@ -19,6 +19,7 @@ impl Action for ScriptFetch {
     const NAME: &'static str = "script.fetch";
     const ROLE: Role = Role::Scripts;
     const TIMEOUT_MS: u64 = 2_000;
+    const BETWEEN_PARTS: bool = true;
     type Request = Request;
     type Reply = Reply;
 }

@@ -52,6 +52,9 @@ pub(super) const ALL: &[Setting] = &[
     setting("node.longest_timeout_ms", TIMEOUT),
     setting("node.trust_timestamps", Kind::Switch),
     setting("node.drain_ms", Kind::Number(0, 3_600_000)),
+    // Below what the broker's client holds for one subscription: past that, messages would be lost unanswered.
+    setting("node.in_flight", Kind::Number(1, 32_768)),
+    setting("node.give_up_ms", Kind::Number(100, 86_400_000)),
     setting("node.development", Kind::Switch),
     setting("nats.url", Kind::Text(is_url, "an address such as nats://127.0.0.1:4222 or tls://host")),
     setting("nats.server", Kind::Program),

@@ -82,6 +82,7 @@ impl Pool {
     }
 
     fn hear_zygote(&self, event: zygote::Event) {
+        crate::faults::point("zygote");
         match event {
             zygote::Event::Forked { cell, pid, pidfd } => {
                 let mut state = self.state.borrow_mut();
@@ -146,6 +147,7 @@ impl Pool {
 
     /// What a cell's driver tells.
     pub(super) fn hear(&self, cell: &Rc<Cell>, said: Said) {
+        crate::faults::point("cell");
         if cell.state().phase == Phase::Gone {
             return;
         }

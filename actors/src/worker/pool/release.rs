@@ -134,6 +134,7 @@ impl Pool {
 
     /// Ends the idle cells of a script, all versions: it has changed.
     pub fn forget(&self, project: &str, id: protocol::Id) {
+        let _inside = self.inside();
         let of_script = |cell: &Rc<Cell>| {
             let state = self.state.borrow();
             let runs = state.groups.get(&cell.key).map(|group| group.runs.clone());

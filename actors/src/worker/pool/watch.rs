@@ -49,6 +49,7 @@ pub(super) async fn watch(pool: Weak<Pool>, mut closing: Receiver<bool>) {
 
 impl Pool {
     fn look(&self) {
+        crate::faults::point("watch");
         let now = Instant::now();
         let cells: Vec<_> = {
             let state = self.state.borrow();

@@ -33,6 +33,7 @@ const ACTIONS: &[(&str, Action)] = &[
     ),
     ("script.compile", Action::Worker(|worker, call| Box::pin(op::script_compile::handle(worker, call)))),
     ("script.fetch", Action::Scripts(|scripts, call| Box::pin(scripts::fetch::handle(scripts, call)))),
+    ("transform.apply", Action::Worker(|worker, call| Box::pin(op::transform_apply::handle(worker, call)))),
     ("utility.run", Action::Worker(|worker, call| Box::pin(op::utility_run::handle(worker, call)))),
 ];
 

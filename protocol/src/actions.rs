@@ -8,6 +8,7 @@ pub mod macro_render;
 pub mod macro_render_many;
 pub mod script_compile;
 pub mod script_fetch;
+pub mod transform_apply;
 pub mod utility_run;
 
 use schemars::{Schema, SchemaGenerator};
@@ -99,6 +100,7 @@ pub const ALL: &[Spec] = &[
     spec::<macro_render_many::MacroRenderMany>(),
     spec::<script_compile::ScriptCompile>(),
     spec::<script_fetch::ScriptFetch>(),
+    spec::<transform_apply::TransformApply>(),
     spec::<utility_run::UtilityRun>(),
 ];
 

@@ -8,7 +8,7 @@ use protocol::abi::{Kind, LARGEST_OUTPUT, LONGEST_NOTICE, MOST_NOTICES};
 use protocol::frame::cell::{Call, Function, Load, Reason};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
-use pyo3::types::{PyModule, PyString, PyType};
+use pyo3::types::{PyModule, PyString, PyTuple, PyType};
 
 use crate::codec::{self, Problem};
 use crate::contract;
@@ -56,7 +56,7 @@ pub(crate) struct Script<'py> {
 /// A call whose input was read.
 pub(crate) struct Prepared<'py> {
     function: Bound<'py, PyAny>,
-    input: Option<Bound<'py, PyAny>>,
+    arguments: Vec<Bound<'py, PyAny>>,
     result: Expected,
     format: Format,
 }
@@ -67,6 +67,8 @@ enum Expected {
     Result,
     /// As many of them.
     Results(usize),
+    /// A post; none means the one that was given, as the transform has changed it.
+    Post,
     /// Anything that can be written.
     Any,
 }
@@ -132,16 +134,21 @@ impl<'py> Script<'py> {
     pub(crate) fn prepare(&self, py: Python<'py>, call: &Call<'_>) -> Result<Prepared<'py>, Failure> {
         let format = call.format;
         let read = |root: &str| codec::read(py, format, call.input, root).map_err(Failure::Refused);
-        let (function, input, result) = match (call.function, self.kind, &self.many) {
+        let (function, arguments, result) = match (call.function, self.kind, &self.many) {
             (Function::Render, Kind::Macro, _) => {
                 let input = read("payload.context")?;
                 contract::context(&input, "payload.context").map_err(Failure::Refused)?;
-                (self.entrypoint.clone(), Some(input), Expected::Result)
+                (self.entrypoint.clone(), vec![input], Expected::Result)
             }
             (Function::RenderMany, Kind::Macro, Some(many)) => {
                 let input = read("payload.contexts")?;
                 let count = contract::contexts(&input, "payload.contexts").map_err(Failure::Refused)?;
-                (many.clone(), Some(input), Expected::Results(count))
+                (many.clone(), vec![input], Expected::Results(count))
+            }
+            (Function::Transform, Kind::Transform, _) => {
+                let (post, context) =
+                    contract::to_transform(&read("payload")?, "payload").map_err(Failure::Refused)?;
+                (self.entrypoint.clone(), vec![post, context], Expected::Post)
             }
             (Function::Main, Kind::Utility, _) => {
                 let input = read("payload.input")?;
@@ -153,11 +160,11 @@ impl<'py> Script<'py> {
                     }
                     None => (self.entrypoint.clone(), self.takes_input),
                 };
-                (function, takes_input.then_some(input), Expected::Any)
+                (function, takes_input.then_some(input).into_iter().collect(), Expected::Any)
             }
             _ => return Err(Failure::Malformed),
         };
-        Ok(Prepared { function, input, result, format })
+        Ok(Prepared { function, arguments, result, format })
     }
 
     /// Runs one call and writes its result into `value`; how long the script ran, in µs.
@@ -167,11 +174,17 @@ impl<'py> Script<'py> {
     pub(crate) fn answer(&self, call: Prepared<'py>, value: &mut Vec<u8>) -> Result<u64, Failure> {
         let start = Instant::now();
         let function = &call.function;
-        let result = self.run(function, call.input).map_err(Failure::Raised)?;
+        let mut result = self.run(function, &call.arguments).map_err(Failure::Raised)?;
         let run = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if let (Expected::Post, true, [post, ..]) =
+            (&call.result, result.is_none(), call.arguments.as_slice())
+        {
+            result = post.clone();
+        }
         match call.result {
             Expected::Result => contract::result(&result, "result"),
             Expected::Results(count) => contract::results(&result, count, "result"),
+            Expected::Post => contract::post(&result, "result"),
             Expected::Any => Ok(()),
         }
         .and_then(|()| codec::write(call.format, &result, "result", LARGEST_RESULT, value))
@@ -183,11 +196,12 @@ impl<'py> Script<'py> {
     fn run(
         &self,
         function: &Bound<'py, PyAny>,
-        input: Option<Bound<'py, PyAny>>,
+        arguments: &[Bound<'py, PyAny>],
     ) -> PyResult<Bound<'py, PyAny>> {
-        let result = match input {
-            Some(input) => function.call1((input,)),
-            None => function.call0(),
+        let result = match arguments {
+            [] => function.call0(),
+            [input] => function.call1((input,)),
+            several => function.call1(PyTuple::new(function.py(), several)?),
         }?;
         if result.get_type().is(&self.coroutine) {
             return function.py().import("callboard._loop")?.getattr("run")?.call1((result,));

@@ -19,4 +19,5 @@ mod service;
 mod tidy;
 #[path = "../security/traces.rs"]
 mod traces;
+mod transforms;
 mod utility;

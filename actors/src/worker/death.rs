@@ -186,6 +186,19 @@ fn advice(exit: Option<Exit>) -> &'static str {
     }
 }
 
+/// What an author can do something with, without the text of an exception.
+#[must_use]
+pub fn explain(failure: &Failure) -> String {
+    match failure {
+        Failure::ActionFailed(failed) => {
+            let reason = failed.reason.as_deref().unwrap_or("failed");
+            failed.line.map_or_else(|| reason.to_owned(), |line| format!("{reason} at line {line}"))
+        }
+        Failure::InvalidResponse(invalid) => format!("{}: {}", invalid.path, invalid.problem),
+        other => other.code().message().to_owned(),
+    }
+}
+
 fn signal_name(signal: i32) -> String {
     let name = match signal {
         1 => "SIGHUP",

@@ -101,6 +101,8 @@ pub struct Scripts {
     bus: Rc<Bus>,
     grants: Vec<Grant>,
     known: RefCell<HashMap<String, Names>>,
+    /// The ids of the enabled scripts of a project's kind, in their order.
+    listed: RefCell<HashMap<(String, Kind), Rc<[String]>>>,
     bodies: RefCell<Bodies>,
     /// Counts what was forgotten, so that an answer that was under way at the time is not kept.
     forgotten: Cell<u64>,
@@ -134,6 +136,7 @@ impl Scripts {
             bus,
             grants,
             known: RefCell::default(),
+            listed: RefCell::default(),
             bodies: RefCell::default(),
             forgotten: Cell::new(0),
             news: RefCell::default(),
@@ -178,6 +181,33 @@ impl Scripts {
         Ok(meant.collect())
     }
 
+    /// The enabled scripts of a kind, in the order in which they run.
+    ///
+    /// # Errors
+    /// The role that keeps scripts does not answer.
+    pub async fn of_kind(&self, origin: &Origin, kind: Kind) -> Result<Vec<Rc<Script>>, Failure> {
+        self.catch_up();
+        let place = (origin.project.as_str().to_owned(), kind);
+        let known = self.listed.borrow().get(&place).cloned();
+        let listed = match known {
+            Some(listed) => listed,
+            None => {
+                let before = self.forgotten.get();
+                let within = Origin { deadline: origin.deadline.no_later_than(FETCH), ..origin.clone() };
+                let question =
+                    script_fetch::Request { scripts: Vec::new(), contents: Vec::new(), kind: Some(kind) };
+                let answer = self.ask(&question, origin, &within).await?;
+                let listed: Rc<[String]> = answer.listed.iter().map(ToString::to_string).collect();
+                if self.forgotten.get() == before {
+                    self.listed.borrow_mut().insert(place, Rc::clone(&listed));
+                }
+                listed
+            }
+        };
+        let found = self.find_all(origin, kind, &listed).await?;
+        Ok(listed.iter().filter_map(|id| found.get(id).cloned()).collect())
+    }
+
     fn known(&self, origin: &Origin, name: &str) -> Option<Option<Rc<Script>>> {
         self.known.borrow().get(origin.project.as_str())?.get(name).cloned()
     }
@@ -187,7 +217,7 @@ impl Scripts {
         let within = Origin { deadline: origin.deadline.no_later_than(FETCH), ..origin.clone() };
         let mut scripts: Vec<Option<Rc<Script>>> = Vec::new();
         while let Some(left) = names.get(scripts.len()..).filter(|left| !left.is_empty()) {
-            let question = script_fetch::Request { scripts: left.to_vec(), contents: Vec::new() };
+            let question = script_fetch::Request { scripts: left.to_vec(), contents: Vec::new(), kind: None };
             let answer = self.ask(&question, origin, &within).await?;
             if answer.scripts.is_empty() || answer.scripts.len() > left.len() {
                 return Err(Failure::response("scripts", "another number of scripts than was asked for"));
@@ -239,7 +269,7 @@ impl Scripts {
                 break;
             }
             let contents = missing.into_iter().cloned().collect();
-            let question = script_fetch::Request { scripts: Vec::new(), contents };
+            let question = script_fetch::Request { scripts: Vec::new(), contents, kind: None };
             let answer = self.ask(&question, origin, within).await?;
             let before = bodies.len();
             bodies.extend(answer.contents.into_iter().map(|(hash, body)| (hash, body.into())));
@@ -297,8 +327,12 @@ impl Scripts {
         match project {
             Some(project) => {
                 self.known.borrow_mut().remove(project);
+                self.listed.borrow_mut().retain(|(of, _), _| of != project);
             }
-            None => self.known.borrow_mut().clear(),
+            None => {
+                self.known.borrow_mut().clear();
+                self.listed.borrow_mut().clear();
+            }
         }
     }
 }

@@ -44,6 +44,8 @@ pub enum Function {
     Render,
     /// `render_many`: a list of contexts in, as many macro results out.
     RenderMany,
+    /// The entrypoint of a transform: `{post, context}` in, a post out.
+    Transform,
     /// The entrypoint of a utility, or another function of it: any value in, any value out.
     Main,
 }

@@ -1,18 +1,17 @@
 //! A node: the parts that its roles need, put together; started, made ready, and stopped in order.
 
-use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::actions::Role;
 use protocol::channels::supervisor_status::{Part, State as PartState};
 
-use crate::bus::{self, Bus};
+use crate::bus::{self, Bus, Stop};
 use crate::call::By;
 use crate::config::Config;
 use crate::router::Router;
-use crate::slot::Slot;
+use crate::slot::{self, Slot};
 use crate::{scripts, supervisor, worker};
 
 /// Longest wait for the worker's zygote.
@@ -21,8 +20,6 @@ const WORKER: Duration = Duration::from_secs(20);
 const CANCELLED: Duration = Duration::from_secs(1);
 /// How often the node looks whether a part has failed for good.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long a part may be down for good before the node ends itself, for a service manager to start it anew.
-const GRACE: Duration = Duration::from_secs(60);
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +70,12 @@ impl Error {
                 "let this user subscribe to Callboard's subjects and $SRV.>, and publish to inboxes"
             }
             Self::Python(error) => error.remediation(),
-            Self::Scripts(_) => "make the folder readable and writable, or name another with scripts.folder",
+            Self::Scripts(scripts::Error::Folder { .. }) => {
+                "make the folder readable and writable, or name another with scripts.folder"
+            }
+            Self::Scripts(scripts::Error::Store(_) | scripts::Error::Library(_)) => {
+                "look at the disk and at the version of this program; docs/operations.md says more on the store"
+            }
             Self::Setting(_) => "name it on the command line or in the configuration",
             Self::Worker(_) => "run callboard doctor",
             Self::Unlocked => "use a broker on 127.0.0.1, or a kernel that allows the lock",
@@ -96,6 +98,7 @@ pub struct Node {
     taking: Rc<Cell<bool>>,
     worker: worker::Current,
     drain: Duration,
+    give_up: Duration,
 }
 
 impl Node {
@@ -125,12 +128,20 @@ impl Node {
         let looked_at = Rc::clone(&watched);
         let supervisor =
             Slot::start("supervisor", move || supervisor::Supervisor::new(Rc::clone(&looked_at)));
+        let _only_once = watched.itself.set(Box::new(supervisor.observer()));
+        #[cfg(feature = "faults")]
+        bus::fault::serve(&bus).await?;
         bus.serve(&roles, Rc::new(Router { worker, scripts, supervisor })).await?;
         bus.hear_oneself().await?;
         taking.set(true);
-        tokio::task::spawn_local(supervisor::beat(Rc::downgrade(&watched), Rc::clone(&bus)));
+        let (beating, heard) = (Rc::downgrade(&watched), Rc::clone(&bus));
+        tokio::task::spawn_local(async move {
+            slot::lasting("heartbeat", async || supervisor::beat(beating.clone(), Rc::clone(&heard)).await)
+                .await;
+        });
         let drain = Duration::from_millis(config.node.drain_ms);
-        Ok(Self { bus, url, watched, taking, worker: current, drain })
+        let give_up = Duration::from_millis(config.node.give_up_ms);
+        Ok(Self { bus, url, watched, taking, worker: current, drain, give_up })
     }
 
     /// Its name in replies.
@@ -147,24 +158,33 @@ impl Node {
 
     /// Resolves when the node should end by itself.
     pub async fn stopped(&self) -> Stopped {
-        let mut down = Duration::ZERO;
-        while down < GRACE {
+        let mut since: Option<Instant> = None;
+        loop {
             tokio::time::sleep(LOOK).await;
-            let failed = (self.watched.parts)().iter().any(|part| part.state == PartState::Failed);
-            down = if failed { down + LOOK } else { Duration::ZERO };
+            let parts = self.watched.all_parts();
+            match parts.iter().find(|part| part.state == PartState::Failed) {
+                Some(part) if since.get_or_insert_with(Instant::now).elapsed() >= self.give_up => {
+                    tracing::error!(part = part.name, "is down for good: the node ends, to be started anew");
+                    return Stopped::PartFailed;
+                }
+                Some(_) => {}
+                None => since = None,
+            }
         }
-        Stopped::PartFailed
     }
 
-    /// Stops in order: no new calls, those that run to their end or, past the limit, cancelled; the cells; what is
-    /// left to send.
+    /// Stops in order: no new calls of others; those that run to their end or, past the limit, cancelled; only then
+    /// what parts ask of each other, which running calls may have needed; the cells; what is left to send.
     pub async fn stop(&self) {
         self.taking.set(false);
         let worker = self.worker.borrow().upgrade();
-        if !self.bus.drain(self.drain).await {
-            tracing::warn!("calls were still running and are cancelled");
-            self.bus.held.cancel_all(By::Drain);
-            self.bus.drain(CANCELLED).await;
+        let end = Instant::now() + self.drain;
+        for stop in [Stop::Outside, Stop::All] {
+            if !self.bus.drain(stop, end.saturating_duration_since(Instant::now()).max(CANCELLED)).await {
+                tracing::warn!("calls were still running and are cancelled");
+                self.bus.held.cancel_all(By::Drain);
+                self.bus.drain(stop, CANCELLED).await;
+            }
         }
         if let Some(worker) = worker {
             worker.pool.stop().await;
@@ -183,8 +203,14 @@ async fn start_worker(
     }
     let command = worker::python::command(&config.python).await?;
     let (bus, settings, made) = (Rc::clone(bus), config.worker.clone(), Rc::clone(current));
+    let grants = config.grant.clone();
+    let kept: RefCell<Option<Rc<worker::State>>> = RefCell::default();
     let slot = Slot::start("worker", move || {
-        let state = worker::State::new(Rc::clone(&bus), &settings, command.clone());
+        // Calls that run and warm cells outlive the actor, unless what it was that failed is the pool.
+        let sound = kept.take().filter(|state| !state.pool.is_broken());
+        let made_anew = || worker::State::new(Rc::clone(&bus), &settings, &grants, command.clone());
+        let state = sound.unwrap_or_else(made_anew);
+        kept.replace(Some(Rc::clone(&state)));
         worker::Worker::new(state, &made)
     });
     let failed = |why: &str| Error::Worker(why.to_owned());
@@ -204,14 +230,10 @@ fn is_loopback(url: &str) -> bool {
 }
 
 async fn start_scripts(config: &Config, bus: &Rc<Bus>) -> Result<Slot<scripts::Scripts>, Error> {
-    let state = scripts::State::open(Rc::clone(bus), scripts_folder(config)?).await?;
+    let data = config.node.data.as_ref().ok_or(Error::Setting("no data folder is named (node.data)"))?;
+    let folder = config.scripts.folder.clone().unwrap_or_else(|| data.join("scripts"));
+    let state = scripts::State::open(Rc::clone(bus), data, folder).await?;
     Ok(Slot::start("scripts", move || scripts::Scripts::new(Rc::clone(&state))))
-}
-
-fn scripts_folder(config: &Config) -> Result<PathBuf, Error> {
-    let below = |data: &PathBuf| data.join("scripts");
-    let folder = config.scripts.folder.clone().or_else(|| config.node.data.as_ref().map(below));
-    folder.ok_or(Error::Setting("no data folder is named (node.data)"))
 }
 
 fn watch(
@@ -234,6 +256,7 @@ fn watch(
         roles: roles.to_vec(),
         taking: Rc::clone(taking),
         parts: Box::new(parts),
+        itself: OnceCell::new(),
         pool: Box::new(pool),
         held: bus.held.clone(),
     })

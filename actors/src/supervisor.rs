@@ -1,7 +1,7 @@
 //! The actor that every node has: it says what the node is and how it is. It looks at parts through closures that
 //! the node hands it, so that it knows no other actor.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ use crate::bus::Bus;
 use crate::call::Held;
 use crate::router::{ChannelAnswer, ChannelCall, ChannelOutcome};
 
+/// Looks at an actor; nothing once it has gone for good.
+pub type Look = Box<dyn Fn() -> Option<Part>>;
+
 /// How the supervisor looks at the rest of the node.
 pub struct Watched {
     /// The node's name.
@@ -27,8 +30,10 @@ pub struct Watched {
     pub roles: Vec<Role>,
     /// Whether it takes calls.
     pub taking: Rc<Cell<bool>>,
-    /// How its actors are.
+    /// How its other actors are.
     pub parts: Box<dyn Fn() -> Vec<Part>>,
+    /// How the supervisor itself is; known once it is there.
+    pub itself: OnceCell<Look>,
     /// How its cells are, where it is a worker.
     pub pool: Box<dyn Fn() -> Option<Pool>>,
     /// The calls that it holds.
@@ -40,7 +45,15 @@ impl Watched {
     #[must_use]
     pub fn ready(&self) -> bool {
         let forks = (self.pool)().is_none_or(|pool| pool.zygote.is_some());
-        self.taking.get() && forks && (self.parts)().iter().all(|part| part.state == State::Up)
+        self.taking.get() && forks && self.all_parts().iter().all(|part| part.state == State::Up)
+    }
+
+    /// How every actor of the node is.
+    #[must_use]
+    pub fn all_parts(&self) -> Vec<Part> {
+        let mut parts = (self.parts)();
+        parts.extend(self.itself.get().and_then(|itself| itself()));
+        parts
     }
 }
 
@@ -78,6 +91,7 @@ impl Handler<RunChannel> for Supervisor {
     type Result = ResponseFuture<ChannelOutcome>;
 
     fn handle(&mut self, message: RunChannel, _: &mut Self::Context) -> Self::Result {
+        crate::faults::point("supervisor");
         (message.handle)(Rc::clone(&self.watched), message.call)
     }
 }
@@ -98,7 +112,7 @@ pub async fn status(watched: Rc<Watched>, call: ChannelCall) -> ChannelOutcome {
         started_at: watched.started.to_string(),
         roles: watched.roles.clone(),
         ready: watched.ready(),
-        parts: (watched.parts)(),
+        parts: watched.all_parts(),
         pool: (watched.pool)(),
     }))
 }

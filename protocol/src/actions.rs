@@ -57,6 +57,8 @@ pub struct Spec {
     pub role: Role,
     /// The time it is given if nobody says otherwise, in ms. A setting overrides it.
     pub timeout_ms: u64,
+    /// Whether parts ask it of each other. A node that stops serves it until what callers asked for has ended.
+    pub between_parts: bool,
     /// Schema of the payload.
     pub request: fn(&mut SchemaGenerator) -> Schema,
     /// Schema of the data.
@@ -71,6 +73,8 @@ pub trait Action {
     const ROLE: Role;
     /// The time it is given if nobody says otherwise, in ms.
     const TIMEOUT_MS: u64;
+    /// Whether parts ask it of each other.
+    const BETWEEN_PARTS: bool = false;
     /// The payload.
     type Request: schemars::JsonSchema;
     /// The data of a success.
@@ -82,6 +86,7 @@ const fn spec<A: Action>() -> Spec {
         name: A::NAME,
         role: A::ROLE,
         timeout_ms: A::TIMEOUT_MS,
+        between_parts: A::BETWEEN_PARTS,
         request: SchemaGenerator::subschema_for::<A::Request>,
         reply: SchemaGenerator::subschema_for::<A::Reply>,
     }

@@ -1,6 +1,7 @@
 //! The black-box suite: the real program on a real broker, and the rules that the repository keeps. One file a theme.
 
 mod accounts;
+mod asks;
 mod batches;
 #[path = "../security/canaries.rs"]
 mod canaries;
@@ -11,6 +12,7 @@ mod deadlines;
 mod envelope;
 #[path = "../security/forgeries.rs"]
 mod forgeries;
+mod fresh;
 mod macros;
 mod scripts;
 mod service;

@@ -163,7 +163,7 @@ fn clock() -> Check {
 /// Starts a throw-away cell as a worker would, and asks it which layers of its lock are in force.
 async fn cell(config: &Config) -> Check {
     match worker::probe::probe(config).await {
-        Ok(probe) => layers(&probe.layers),
+        Ok(probe) => held(&probe),
         Err(worker::probe::Error::Python(error)) => {
             Check::fail("cell", error.to_string(), error.remediation())
         }
@@ -175,8 +175,9 @@ async fn cell(config: &Config) -> Check {
     }
 }
 
-/// What a cell is locked by. A cell is not used without the layers that are required; these two it can do without.
-fn layers(found: &[String]) -> Check {
+/// What holds a cell: its layers, and what it tried in vain. A cell is not used without the layers that are required; these
+/// two it can do without.
+fn held(probe: &worker::probe::Probe) -> Check {
     const OPTIONAL: [(&str, &str); 2] = [
         ("landlock", "start the kernel with landlock among lsm="),
         (
@@ -185,9 +186,9 @@ fn layers(found: &[String]) -> Check {
              kernel.apparmor_restrict_unprivileged_userns, the container's seccomp profile)",
         ),
     ];
-    let missing = OPTIONAL.iter().filter(|(layer, _)| !found.iter().any(|found| found == layer));
+    let missing = OPTIONAL.iter().filter(|(layer, _)| !probe.layers.iter().any(|found| found == layer));
     let (names, remediations): (Vec<&str>, Vec<&str>) = missing.copied().unzip();
-    let all = found.join(", ");
+    let all = format!("{}; refused: {}", probe.layers.join(", "), probe.refused.join(", "));
     if names.is_empty() {
         return Check::ok("cell", all);
     }
@@ -200,7 +201,10 @@ mod tests {
 
     #[test]
     fn a_layer_that_can_be_done_without_is_named_when_it_is_missing() {
-        let found = |names: &[&str]| layers(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let found = |names: &[&str]| {
+            let layers = names.iter().map(|name| (*name).to_owned()).collect();
+            held(&worker::probe::Probe { python: String::new(), layers, refused: Vec::new() })
+        };
         assert_eq!(found(&["namespaces", "landlock", "seccomp"]).state, State::Ok);
         let check = found(&["landlock", "seccomp"]);
         assert_eq!((check.state, check.found.as_str()), (State::Warn, "landlock, seccomp; no namespaces"));

@@ -165,7 +165,7 @@ impl Running {
             () = broker => None,
         };
         match ended {
-            Some(Stopped::PartFailed) => 1,
+            Some(Stopped::PartFailed) => error::SOFTWARE,
             None => {
                 self.broker_has_ended = true;
                 error::UNREACHABLE

@@ -66,6 +66,10 @@ check: $(DENY)/bin/cargo-deny ## formatting, lints, documents, licences and sour
 	$(DENY)/bin/cargo-deny --offline --locked check bans licenses sources
 	$(PYTHON) -c 'import ast, pathlib; [ast.parse(p.read_bytes(), str(p), feature_version=(3, 10)) for d in ("python", "scripts", "tests") for p in pathlib.Path(d).rglob("*.py")]'
 
+.PHONY: check-arm
+check-arm: ## lints of the extension module as aarch64 has it; needs rustup target add aarch64-unknown-linux-gnu
+	cargo clippy --target aarch64-unknown-linux-gnu -p callboard-cell --locked -- -D warnings
+
 .PHONY: test
 test: build $(VENV)/ready ## every suite in its short form: what continuous integration runs after check
 	$(TOLD) cargo test --workspace $(FAULTS) --locked

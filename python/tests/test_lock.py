@@ -22,16 +22,18 @@ LAYERS = [
 NAMESPACES = 0x6C020000 | (0x10000000 if os.geteuid() else 0)
 PERMITTED = f"import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare({NAMESPACES}) != 0)"
 
-# A system that does not permit namespaces: a filter that answers EPERM to `unshare` and lets all else pass.
-UNPERMITTED = """
+# A system that does not permit something: a filter that answers EPERM to one system call and lets all else pass.
+FILTER = """
 import ctypes, platform, struct
-number = {"x86_64": 272, "aarch64": 97}[platform.machine()]
+number = NUMBERS[platform.machine()]
 program = struct.pack("<" + "HBBI" * 4, 0x20, 0, 0, 0, 0x15, 0, 1, number, 6, 0, 0, 0x50001, 6, 0, 0, 0x7FFF0000)
 filter = ctypes.create_string_buffer(program)
 header = struct.pack("<HxxxxxxQ", 4, ctypes.addressof(filter))
 libc = ctypes.CDLL(None, use_errno=True)
 assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, header) == 0
 """
+NO_UNSHARE = FILTER.replace("NUMBERS", "{'x86_64': 272, 'aarch64': 97}")
+NO_NAME = FILTER.replace("NUMBERS", "{'x86_64': 170, 'aarch64': 161}")
 
 
 def setUpModule():
@@ -199,8 +201,13 @@ class Namespaces(unittest.TestCase):
         self.assertEqual(left, {"ipc", "mnt", "uts"} | self.users())
         self.assertIn("namespaces", cell.hello[2]["layers"])
 
+    def test_a_name_that_cannot_be_chosen_costs_nothing_else(self):
+        _, cell, left = self.start(before=NO_NAME)
+        self.assertEqual(left, {"ipc", "mnt", "net", "uts"} | self.users())
+        self.assertIn("namespaces", cell.hello[2]["layers"])
+
     def test_without_the_permission_the_zygote_goes_on_and_cells_say_so(self):
-        _, cell, left = self.start(before=UNPERMITTED)
+        _, cell, left = self.start(before=NO_UNSHARE)
         self.assertEqual(left, set())
         self.assertEqual(cell.hello[2]["layers"], [layer for layer in LAYERS if layer != "namespaces"])
         cell.load("def main(): return 1", "utility")

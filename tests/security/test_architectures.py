@@ -46,7 +46,9 @@ def written():
 
 def libc():
     """The numbers of aarch64 in the source of the crate that builds use."""
-    command = ["cargo", "metadata", "--locked", "--offline", "--format-version", "1"]
+    # Only what a build for this machine has fetched is there.
+    platform = ["--filter-platform", f"{os.uname().machine}-unknown-linux-gnu"]
+    command = ["cargo", "metadata", "--locked", "--offline", "--format-version", "1", *platform]
     packages = json.loads(subprocess.check_output(command, cwd=REPOSITORY))["packages"]
     places = [Path(package["manifest_path"]).parent for package in packages if package["name"] == "libc"]
     text = (places[0] / AARCH64).read_text()

@@ -25,6 +25,8 @@ PLANTED = Path(plant.__file__).read_text()
 
 
 class Escapes(unittest.TestCase):
+    maxDiff = None
+
     def setUp(self):
         self.world = world.World(node.LIBRARY)
         self.zygote, self.cells = None, []

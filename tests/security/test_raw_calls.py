@@ -90,6 +90,8 @@ def corpus(given, numbers):
 
 
 class RawCalls(unittest.TestCase):
+    maxDiff = None
+
     def start(self, before):
         self.zygote = node.Zygote(before=before)
         self.addCleanup(lambda: self.zygote.close())

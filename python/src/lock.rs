@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use protocol::frame::control::Limits;
 use pyo3::pyfunction;
 
+pub(crate) mod attempt;
 mod descriptors;
 mod dumpable;
 mod landlock;
@@ -18,6 +19,7 @@ mod privileges;
 mod root;
 mod seccomp;
 mod session;
+pub(crate) mod trap;
 mod zygote;
 
 /// What the layers need to know.

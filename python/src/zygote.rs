@@ -12,6 +12,7 @@ use protocol::frame::control::{self, FromZygote, Limits, Ready, ToZygote};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::refusal::Refused;
 use crate::{cell, sys};
 
 /// Imports what scripts are likely to use.
@@ -20,8 +21,18 @@ const PRELOAD: &CStr = text(concat!(include_str!("../callboard/preload.py"), "\0
 /// Keeps the rest of the standard library in memory.
 const LIBRARY: &CStr = text(concat!(include_str!("../callboard/library.py"), "\0"));
 
-/// The module `callboard` that scripts import.
-const CALLBOARD: &CStr = text(concat!(include_str!("../callboard/__init__.py"), "\0"));
+/// The package `callboard` that scripts import: source, file and module of each part, in the order that they import
+/// each other.
+const CALLBOARD: [[&CStr; 3]; 4] = [
+    [
+        text(concat!(include_str!("../callboard/errors.py"), "\0")),
+        c"callboard/errors.py",
+        c"callboard.errors",
+    ],
+    [text(concat!(include_str!("../callboard/_loop.py"), "\0")), c"callboard/_loop.py", c"callboard._loop"],
+    [text(concat!(include_str!("../callboard/llm.py"), "\0")), c"callboard/llm.py", c"callboard.llm"],
+    [text(concat!(include_str!("../callboard/__init__.py"), "\0")), c"callboard/__init__.py", c"callboard"],
+];
 
 const fn text(source: &'static str) -> &'static CStr {
     match CStr::from_bytes_with_nul(source.as_bytes()) {
@@ -52,12 +63,19 @@ pub(crate) fn zygote(py: Python<'_>) -> PyResult<()> {
     }
 }
 
-/// Loads the standard library, some of it as modules and the rest as code, and the module `callboard`, and moves it all
+/// Loads the standard library, some of it as modules and the rest as code, and the package `callboard`, and moves it all
 /// out of the garbage collector's sight, so that cells do not copy its pages. How many modules there are then.
 fn preload(py: Python<'_>) -> PyResult<u32> {
     py.run(PRELOAD, Some(&PyDict::new(py)), None)?;
     py.run(LIBRARY, Some(&PyDict::new(py)), None)?;
-    PyModule::from_code(py, CALLBOARD, c"callboard/__init__.py", c"callboard")?;
+    for [source, file, name] in CALLBOARD {
+        PyModule::from_code(py, source, file, name)?;
+    }
+    py.import("callboard")?.setattr("Refused", py.get_type::<Refused>())?;
+    let leave = wrap_pyfunction!(cell::leave, py)?;
+    for module in ["os", "posix"] {
+        py.import(module)?.setattr("_exit", &leave)?;
+    }
     let gc = py.import("gc")?;
     gc.call_method0("collect")?;
     gc.call_method0("freeze")?;

@@ -5,6 +5,7 @@
 pub mod broker;
 pub mod client;
 pub mod figures;
+pub mod model;
 pub mod node;
 pub mod processes;
 pub mod proxy;

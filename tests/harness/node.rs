@@ -22,6 +22,7 @@ pub struct Options {
     scripts: Vec<(PathBuf, String)>,
     settings: Vec<(String, String)>,
     arguments: Vec<String>,
+    configuration: String,
     roles: Option<String>,
 }
 
@@ -43,6 +44,13 @@ impl Options {
     #[must_use]
     pub fn setting(mut self, key: &str, value: &str) -> Self {
         self.settings.push((format!("CALLBOARD_{key}"), value.to_owned()));
+        self
+    }
+
+    /// With more lines in its configuration file.
+    #[must_use]
+    pub fn configured(mut self, lines: &str) -> Self {
+        self.configuration.push_str(lines);
         self
     }
 
@@ -110,6 +118,11 @@ impl Node {
             std::fs::write(path, text).expect("a script");
         }
         let mut command = program();
+        let configuration = data.path().join("callboard.toml");
+        if !options.configuration.is_empty() {
+            std::fs::write(&configuration, &options.configuration).expect("a configuration");
+            command.env("CALLBOARD_CONFIG", &configuration);
+        }
         match &options.roles {
             Some(roles) => command.args(["node", "--roles", roles]),
             None => command.arg("dev"),

@@ -127,7 +127,8 @@ pub(super) async fn action(
     let code = outcome.as_ref().err().map(Failure::code);
     let format = outgoing.format;
     let now = jiff::Timestamp::now();
-    let reason = outcome.as_ref().err().and_then(|failure| failure.reason().map(str::to_owned));
+    let why = |why: fn(&Failure) -> Option<&str>| outcome.as_ref().err().and_then(why).map(str::to_owned);
+    let (reason, refused) = (why(Failure::reason), why(Failure::refused));
     let body = match outcome {
         Ok(data) => envelope::success(format, &request_id, &Raw::trusted(format, &data), now),
         Err(failure) => envelope::failure(format, &request_id, failure, now),
@@ -148,7 +149,7 @@ pub(super) async fn action(
     let ms = millis(arrived.elapsed());
     match failed {
         Some(code) => {
-            tracing::info!(action = spec.name, request = %request_id.as_str(), code, reason, ms, "failed")
+            tracing::info!(action = spec.name, request = %request_id.as_str(), code, reason, refused, ms, "failed")
         }
         None => tracing::debug!(action = spec.name, request = %request_id.as_str(), ms, "done"),
     }
@@ -240,7 +241,7 @@ async fn run(router: &Router, spec: &'static actions::Spec, call: Call) -> Answe
         outcome = router.action(spec.name, call) => outcome,
         () = given_up(deadline) => {
             let timeout_ms = millis(deadline.timeout);
-            Err(Failure::Timeout(Timeout { timeout_ms, stage: Stage::Running, late_ms: None, death: None }))
+            Err(Failure::Timeout(Timeout { timeout_ms, stage: Stage::Running, late_ms: None, death: None, output: None }))
         }
     };
     // A page or batch whose parts were cancelled is no success.

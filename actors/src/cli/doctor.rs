@@ -165,10 +165,8 @@ async fn cell(config: &Config) -> Check {
     const OFF: &str =
         "start the kernel with landlock among lsm=: it is one of a cell's layers, and not all of them";
     match worker::probe::probe(config).await {
-        Ok(probe) if probe.layers.iter().any(|layer| layer == "landlock") => {
-            Check::ok("cell", probe.layers.join(", "))
-        }
-        Ok(probe) => Check::warn("cell", format!("{}; no landlock", probe.layers.join(", ")), OFF),
+        Ok(probe) if probe.layers.iter().any(|layer| layer == "landlock") => Check::ok("cell", held(&probe)),
+        Ok(probe) => Check::warn("cell", format!("{}; no landlock", held(&probe)), OFF),
         Err(worker::probe::Error::Python(error)) => {
             Check::fail("cell", error.to_string(), error.remediation())
         }
@@ -178,6 +176,11 @@ async fn cell(config: &Config) -> Check {
             "see the log lines above, or ask for more with RUST_LOG=debug",
         ),
     }
+}
+
+/// What holds a cell: its layers, and what it tried in vain.
+fn held(probe: &worker::probe::Probe) -> String {
+    format!("{}; refused: {}", probe.layers.join(", "), probe.refused.join(", "))
 }
 
 #[cfg(test)]

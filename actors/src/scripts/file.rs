@@ -74,7 +74,10 @@ pub fn script(project: &str, slug: &str, text: &str) -> Script {
     };
     let list_of = |key: &str| {
         let text = text_of(key).unwrap_or_default();
-        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        // Both `"a, b"` and `["a", "b"]` are lists.
+        let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&text);
+        let items = inner.split(',').map(|item| item.trim().trim_matches('"'));
+        items.filter(|item| !item.is_empty()).map(str::to_owned).collect()
     };
     let kind = match text_of("kind").as_deref() {
         Some("macro") => Kind::Macro,
@@ -192,6 +195,20 @@ mod tests {
                 (Kind::Utility, true, 1, "a"),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_list_is_written_as_one_text_or_in_brackets() {
+        for (written, expected) in [
+            ("\"llm, files:read:/a b\"", vec!["llm", "files:read:/a b"]),
+            ("[\"llm\", \"files:read:/a b\"]", vec!["llm", "files:read:/a b"]),
+            ("[llm]", vec!["llm"]),
+            ("[]", vec![]),
+            ("\"\"", vec![]),
+        ] {
+            let text = format!("{OPEN}capabilities: {written}{CLOSE}\n");
+            assert_eq!(script("p", "a", &text).record.capabilities, expected, "{written}");
         }
     }
 

@@ -2,13 +2,15 @@
 //! hostile: nothing it says is believed about anyone but itself. Which call goes where is the pool's business.
 
 use std::cell::{Ref, RefCell, RefMut};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use protocol::frame::{self, HEADER, Header, page};
+use protocol::abi::LARGEST_OUTPUT;
+use protocol::frame::cell::Output;
+use protocol::frame::{self, HEADER, Header, Operation, page};
 use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tokio::net::UnixStream;
@@ -22,6 +24,9 @@ use super::script::Key;
 const DEEPEST: usize = 16;
 /// Most bytes of input that stand in one cell's pipe, unless a single call is larger.
 const MOST_BYTES: usize = 256 * 1024;
+
+/// Bytes of its page that tell where the script stood.
+const FRAMES: usize = page::STDOUT - page::FRAMES;
 
 /// Where a cell stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,28 @@ pub struct Flight {
     pub job: Option<Job>,
     /// When it became the first in the pipe.
     pub begun: Option<Instant>,
+    /// Until when a call that was answered in its stead, because it was cancelled or late, may come to its end.
+    pub grace: Option<Instant>,
+    /// What the call asks of the node and has no answer to yet, by the cell's numbers.
+    pub asks: HashMap<u32, Pending>,
+}
+
+/// A question that is being answered. Dropping it ends that.
+#[derive(Debug)]
+pub struct Pending(tokio::task::AbortHandle);
+
+impl Pending {
+    /// The question that `task` answers.
+    #[must_use]
+    pub fn new(task: &tokio::task::JoinHandle<()>) -> Self {
+        Self(task.abort_handle())
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What changes over a cell's life.
@@ -54,6 +81,10 @@ pub struct State {
     pub phase: Phase,
     /// When it got there.
     pub since: Instant,
+    /// How long it took to be forked and locked.
+    pub started: Option<Duration>,
+    /// How long it took to load its script.
+    pub loaded: Option<Duration>,
     /// Its process id and a handle that no other process can come to bear.
     pub process: Option<(i32, OwnedFd)>,
     /// How it ended, once its parent has said so.
@@ -71,12 +102,18 @@ pub struct State {
     pub used: Instant,
     /// Whether it holds one of the pool's places.
     pub holds_place: bool,
+    /// Whether it lends its place to others while its call waits for the node.
+    pub lent: bool,
+    /// Whether no call may stand behind another in its pipe.
+    pub alone: bool,
     /// Whether calls were taken back that it has not yet passed over.
     pub withdrawn: bool,
     /// Whether it serves no more calls than those in its pipe.
     pub retires: bool,
-    /// Whether it was asked where its script stands, because it is about to be killed.
-    pub asked: bool,
+    /// When it was asked where its script stands, because it is about to be killed.
+    pub asked: Option<Instant>,
+    /// Whether its process was found stopped by someone.
+    pub stopped: bool,
 }
 
 /// A cell.
@@ -85,6 +122,8 @@ pub struct Cell {
     pub id: u64,
     /// The script that it holds; see `pool`.
     pub key: Key,
+    /// When it was asked for.
+    pub born: Instant,
     stream: UnixStream,
     page: OwnedFd,
     state: RefCell<State>,
@@ -123,6 +162,8 @@ impl Cell {
         let state = State {
             phase: Phase::Starting,
             since: now,
+            started: None,
+            loaded: None,
             process: None,
             exit: None,
             flights: VecDeque::new(),
@@ -132,14 +173,18 @@ impl Cell {
             pace: f64::INFINITY,
             used: now,
             holds_place: false,
+            lent: false,
+            alone: false,
             withdrawn: false,
             retires: false,
-            asked: false,
+            asked: None,
+            stopped: false,
         };
         let page = memory.try_clone()?;
         let cell = Self {
             id,
             key,
+            born: now,
             stream: UnixStream::from_std(ours)?,
             page,
             state: RefCell::new(state),
@@ -162,6 +207,11 @@ impl Cell {
     /// Enters a phase.
     pub fn enter(&self, phase: Phase) {
         let mut state = self.state_mut();
+        match state.phase {
+            Phase::Starting => state.started = Some(state.since.elapsed()),
+            Phase::Loading => state.loaded = Some(state.since.elapsed()),
+            Phase::Ready | Phase::Gone => {}
+        }
         state.phase = phase;
         state.since = Instant::now();
         drop(state);
@@ -185,6 +235,7 @@ impl Cell {
         state.phase == Phase::Ready
             && !state.withdrawn
             && !state.retires
+            && (!state.alone || state.flights.is_empty())
             && state.flights.len() < depth(state.pace)
             && bytes + size <= MOST_BYTES
     }
@@ -206,6 +257,21 @@ impl Cell {
         Ok(sequence)
     }
 
+    /// Sends a frame about a call that runs.
+    ///
+    /// # Errors
+    /// The frame would be too large; nothing was sent.
+    pub fn tell<T: serde::Serialize>(
+        &self,
+        operation: Operation,
+        sequence: u64,
+        body: &T,
+    ) -> Result<(), frame::Error> {
+        frame::write(&mut self.state.borrow_mut().unsent, operation, sequence, body)?;
+        self.wake.notify_one();
+        Ok(())
+    }
+
     /// Puts a call into the pipe.
     ///
     /// # Errors
@@ -216,7 +282,13 @@ impl Cell {
             Ok(sequence) => {
                 let mut state = self.state_mut();
                 let begun = state.flights.is_empty().then(Instant::now);
-                state.flights.push_back(Flight { sequence, job: Some(job), begun });
+                state.flights.push_back(Flight {
+                    sequence,
+                    job: Some(job),
+                    begun,
+                    grace: None,
+                    asks: HashMap::new(),
+                });
                 Ok(())
             }
             Err(error) => Err((Box::new(job), error)),
@@ -246,14 +318,34 @@ impl Cell {
         read.is_ok_and(|read| read == 8) && u64::from_le_bytes(bytes) >= sequence
     }
 
+    /// Whether the cell has noted on its page that the call of this number waits for something to happen.
+    #[must_use]
+    pub fn waits(&self, sequence: u64) -> bool {
+        let mut bytes = [0; 8];
+        let read = rustix::io::pread(&self.page, &mut bytes, page::WAITS as u64);
+        read.is_ok_and(|read| read == 8) && u64::from_le_bytes(bytes) == sequence
+    }
+
+    /// Notes on the page that the call of this number should end.
+    ///
+    /// # Errors
+    /// The page cannot be written.
+    pub fn note_cancelled(&self, sequence: u64) -> std::io::Result<()> {
+        rustix::io::pwrite(&self.page, &sequence.to_le_bytes(), page::CANCELLED as u64)?;
+        Ok(())
+    }
+
     /// Asks the cell to write on its page where the script stands; an honest one does at once, whatever it is in.
     pub fn ask_where(&self) {
+        self.state_mut().asked = Some(Instant::now());
         self.signal(rustix::process::Signal::USR1);
+        let stopped = self.was_stopped();
+        self.state_mut().stopped = stopped;
     }
 
     /// Takes off its page what it wrote about a call that has ended after all.
     pub fn forget_where(&self) {
-        let blank = [0; page::SIZE - page::FRAMES];
+        let blank = [0; FRAMES];
         let wiped = rustix::io::pwrite(&self.page, &blank, page::FRAMES as u64);
         let rewound = rustix::fs::seek(&self.page, rustix::fs::SeekFrom::Start(page::FRAMES as u64));
         if wiped.is_err() || rewound.is_err() {
@@ -264,9 +356,55 @@ impl Cell {
     /// The line of the script's body at which it stood when it was asked, or crashed.
     #[must_use]
     pub fn line(&self, slug: &str) -> Option<u32> {
-        let mut bytes = vec![0; page::SIZE - page::FRAMES];
-        let read = rustix::io::pread(&self.page, &mut bytes, page::FRAMES as u64).ok()?;
-        line_in(&String::from_utf8_lossy(bytes.get(..read)?), slug)
+        line_in(&String::from_utf8_lossy(&self.read(page::FRAMES, FRAMES)), slug)
+    }
+
+    /// What its lock refused last to the call that runs.
+    #[must_use]
+    pub fn refused(&self) -> Option<String> {
+        let name = String::from_utf8(self.read(page::REFUSED, page::REFUSED_SIZE)).ok()?;
+        let name = name.trim_end_matches('\0');
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+        (!name.is_empty() && name.chars().all(plain)).then(|| name.to_owned())
+    }
+
+    /// What the call that runs has printed so far.
+    #[must_use]
+    pub fn output(&self) -> Output {
+        let text = |length: usize, place: usize| {
+            let word = self.read(length, 8).try_into().map_or(0, u64::from_le_bytes);
+            let kept = usize::try_from(word & !page::CUT).unwrap_or(usize::MAX).min(LARGEST_OUTPUT);
+            let mut text = String::from_utf8_lossy(&self.read(place, kept)).into_owned();
+            let cut = word & page::CUT != 0;
+            if cut {
+                text.push_str("\n[cut]\n");
+            }
+            (text, cut)
+        };
+        let (stdout, stdout_cut) = text(page::STDOUT_LENGTH, page::STDOUT);
+        let (stderr, stderr_cut) = text(page::STDERR_LENGTH, page::STDERR);
+        Output { stdout, stderr, truncated: stdout_cut || stderr_cut }
+    }
+
+    /// Bytes of its page; fewer where there are not so many.
+    fn read(&self, place: usize, size: usize) -> Vec<u8> {
+        let mut bytes = vec![0; size];
+        let read = rustix::io::pread(&self.page, &mut bytes, place as u64).unwrap_or(0);
+        bytes.truncate(read);
+        bytes
+    }
+
+    /// Whether someone has stopped its process. It goes on then, so that it can say where it stands.
+    #[must_use]
+    pub fn was_stopped(&self) -> bool {
+        let Some(pid) = self.state().process.as_ref().map(|(pid, _)| *pid) else { return false };
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // Behind the name, which is in parentheses and may hold anything.
+        let stopped = stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't']));
+        if stopped {
+            self.signal(rustix::process::Signal::CONT);
+        }
+        stopped
     }
 
     /// The most memory that its process has had at once, in bytes.
@@ -337,12 +475,11 @@ impl Cell {
     }
 }
 
-/// The line in the innermost frame of the script `slug` in what a fault handler wrote:
-/// `File "slug.py", line 12 in render`, innermost frame first.
+/// The line in the innermost frame of the script `slug` that has one in what a fault handler wrote:
+/// `File "slug.py", line 12 in render`, innermost frame first. After a crash the line may be `???`.
 fn line_in(frames: &str, slug: &str) -> Option<u32> {
     let start = format!("File \"{slug}.py\", line ");
-    let line = frames.lines().find_map(|frame| frame.trim_start().strip_prefix(&start))?;
-    line.split(' ').next()?.parse().ok()
+    frames.lines().find_map(|frame| frame.trim_start().strip_prefix(&start)?.split(' ').next()?.parse().ok())
 }
 
 /// Hands on each whole frame at the front of `buffer`.
@@ -374,7 +511,6 @@ fn depth(pace: f64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::frame::Operation;
 
     #[test]
     fn frames_are_taken_whole_and_in_order_however_they_are_cut() {
@@ -404,7 +540,8 @@ mod tests {
         let frames = "Current thread 0x00007f (most recent call first):\n  File \"/lib/re.py\", line 9 in match\n  File \"a.py\", line 12 in inner\n  File \"a.py\", line 3 in render\n";
         assert_eq!(line_in(frames, "a"), Some(12));
         assert_eq!(line_in(frames, "b"), None);
-        assert_eq!(line_in("File \"a.py\", line x", "a"), None);
+        assert_eq!(line_in("File \"a.py\", line ???", "a"), None);
+        assert_eq!(line_in("File \"a.py\", line ??? in f\nFile \"a.py\", line 7 in g", "a"), Some(7));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use protocol::abi::Kind;
 use protocol::actions::{Action as _, script_fetch};
+use protocol::capability::Capability;
 use protocol::script::Record;
 use protocol::{Failure, Id};
 use serde::Deserialize;
@@ -15,9 +16,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::bus::Bus;
 use crate::call::Origin;
+use crate::config::grant::Grant;
 
 /// Longest wait for the role that keeps scripts.
 const FETCH: Duration = Duration::from_secs(2);
+/// Most characters of a capability that are shown to a caller.
+const LONGEST_CAPABILITY: usize = 200;
 /// Names that are kept, found or not. Beyond that all are asked for anew.
 const MOST_NAMES: usize = 10_000;
 
@@ -30,12 +34,15 @@ impl Key {
     /// Of cells that only parse.
     pub const COMPILER: Self = Self([0; 16]);
 
-    fn of(record: &Record) -> Self {
+    fn of(record: &Record, granted: &[Capability]) -> Self {
         let Record { project, id, slug, content_hash, entrypoint, kind, fresh, .. } = record;
-        let digest = Sha256::digest(format!(
-            "{project}/{id}/{slug}/{content_hash}/{entrypoint}/{}/{fresh}",
-            kind.as_str()
-        ));
+        let kind = kind.as_str();
+        let mut text = format!("{project}/{id}/{slug}/{content_hash}/{entrypoint}/{kind}/{fresh}");
+        for capability in granted {
+            text.push('\0');
+            text.push_str(&capability.to_string());
+        }
+        let digest = Sha256::digest(text);
         let mut key = [0; 16];
         key.iter_mut().zip(digest.iter()).for_each(|(byte, digest)| *byte = *digest);
         Self(key)
@@ -51,16 +58,32 @@ pub struct Script {
     pub body: String,
     /// Tells its cells from others'.
     pub key: Key,
+    /// What its cells may do beyond their own memory.
+    pub granted: Vec<Capability>,
+    /// What it asks for and was not granted; it is not called then.
+    pub lacks: Option<String>,
     /// Whether it has a `render_many`; known once a cell has loaded it.
     pub many: Cell<Option<bool>>,
 }
 
 impl Script {
-    /// A script as it was fetched.
+    /// A script as it was fetched, with what the configuration grants it.
     #[must_use]
-    pub fn new(fetched: script_fetch::Script) -> Self {
+    pub fn new(fetched: script_fetch::Script, grants: &[Grant]) -> Self {
         let script_fetch::Script { record, body } = fetched;
-        Self { key: Key::of(&record), record, body, many: Cell::new(None) }
+        let own = grants.iter().filter(|grant| grant.is_to_script(&record.project, &record.slug));
+        let offered: Vec<&Capability> = own.flat_map(|grant| &grant.capabilities).collect();
+        let mut granted = Vec::new();
+        let mut lacks = None;
+        for asked in &record.capabilities {
+            match Capability::new(asked).filter(|capability| offered.contains(&capability)) {
+                Some(capability) => granted.push(capability),
+                None => lacks = lacks.or_else(|| Some(asked.chars().take(LONGEST_CAPABILITY).collect())),
+            }
+        }
+        granted.sort_unstable();
+        granted.dedup();
+        Self { key: Key::of(&record, &granted), record, body, granted, lacks, many: Cell::new(None) }
     }
 }
 
@@ -69,6 +92,7 @@ type Names = HashMap<String, Option<Rc<Script>>>;
 /// The scripts that this worker has met.
 pub struct Scripts {
     bus: Rc<Bus>,
+    grants: Vec<Grant>,
     known: RefCell<HashMap<String, Names>>,
     /// Counts what was forgotten, so that an answer that was under way at the time is not kept.
     forgotten: Cell<u64>,
@@ -77,8 +101,8 @@ pub struct Scripts {
 impl Scripts {
     /// Knows none yet.
     #[must_use]
-    pub fn new(bus: Rc<Bus>) -> Self {
-        Self { bus, known: RefCell::default(), forgotten: Cell::new(0) }
+    pub fn new(bus: Rc<Bus>, grants: Vec<Grant>) -> Self {
+        Self { bus, grants, known: RefCell::default(), forgotten: Cell::new(0) }
     }
 
     /// The enabled script of that kind that bears `name`.
@@ -135,8 +159,11 @@ impl Scripts {
         if answer.scripts.len() != question.scripts.len() {
             return Err(Failure::response("scripts", "another number of scripts than was asked for"));
         }
-        let scripts: Vec<_> =
-            answer.scripts.into_iter().map(|found| found.map(Script::new).map(Rc::new)).collect();
+        let scripts: Vec<_> = answer
+            .scripts
+            .into_iter()
+            .map(|found| found.map(|s| Rc::new(Script::new(s, &self.grants))))
+            .collect();
         if self.forgotten.get() == before {
             let mut known = self.known.borrow_mut();
             let names = known.entry(origin.project.as_str().to_owned()).or_default();

@@ -96,6 +96,7 @@ mod tests {
 
     use super::*;
     use crate::call::{Cancel, Deadline};
+    use crate::worker::ask::Asker;
     use crate::worker::job::{Outcome, Work};
     use crate::worker::pool::Runs;
     use crate::worker::{bounds, zygote};
@@ -109,7 +110,7 @@ mod tests {
     #[actix_rt::test]
     async fn a_pool_whose_task_panicked_fails_what_waits_and_takes_nothing_more() {
         let nowhere = zygote::Command { python: "/nowhere".into(), extension: "/nowhere".into() };
-        let pool = Pool::new(bounds(&crate::config::Worker::default()), nowhere);
+        let pool = Pool::new(bounds(&crate::config::Worker::default()), nowhere, Asker::Nobody);
         let waiting = tokio::task::spawn_local(call(Rc::clone(&pool)));
         tokio::task::yield_now().await;
         assert!(!pool.is_broken() && !waiting.is_finished());

@@ -66,7 +66,7 @@ mod tests {
     use crate::worker::script::Script;
 
     fn key(slug: &str) -> Key {
-        Script::new(file::script("default", slug, "")).key
+        Script::new(file::script("default", slug, ""), &[]).key
     }
 
     const RULE: Rule = Rule { deaths: 3, window: Duration::from_secs(60), open: Duration::from_secs(30) };

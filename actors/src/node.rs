@@ -204,8 +204,8 @@ async fn start_worker(
     let slot = Slot::start("worker", move || {
         // Calls that run and warm cells outlive the actor, unless what it was that failed is the pool.
         let sound = kept.take().filter(|state| !state.pool.is_broken());
-        let state = sound
-            .unwrap_or_else(|| worker::State::new(Rc::clone(&bus), &settings, &grants, command.clone()));
+        let state =
+            sound.unwrap_or_else(|| worker::State::new(Rc::clone(&bus), &settings, &grants, command.clone()));
         kept.replace(Some(Rc::clone(&state)));
         worker::Worker::new(state, &made)
     });

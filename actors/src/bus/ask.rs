@@ -30,7 +30,9 @@ impl Bus {
         let answer = self.request(action, headers(origin), body.into(), origin).await?;
         // Where the other part says that it is too late, or says nothing of use, what counts is whether there is time.
         read(action, &answer.payload).map_err(|failure| match failure {
-            Failure::Unavailable(_) if origin.deadline.left().is_zero() => origin.deadline.passed_in_queue(None),
+            Failure::Unavailable(_) if origin.deadline.left().is_zero() => {
+                origin.deadline.passed_in_queue(None)
+            }
             failure => failure,
         })
     }

@@ -69,7 +69,7 @@ check: $(DENY)/bin/cargo-deny ## formatting, lints, documents, licences and sour
 .PHONY: test
 test: build $(VENV)/ready ## every suite in its short form: what continuous integration runs after check
 	$(TOLD) cargo test --workspace $(FAULTS) --locked
-	@shopt -s nullglob; for suite in python/tests/test_*.py; do \
+	@shopt -s nullglob; for suite in python/tests/test_*.py tests/security/test_*.py; do \
 		echo "$$suite"; $(TOLD) $(VENV)/bin/python "$$suite"; done
 	$(PYTHON) scripts/check_golden.py
 

@@ -239,6 +239,12 @@ impl Bus {
         self.subscribe(name, None).await
     }
 
+    /// The largest message that the broker carries, in bytes.
+    #[must_use]
+    pub fn max_payload(&self) -> usize {
+        self.client.max_payload()
+    }
+
     /// Tells all who listen that something happened. There is no answer.
     pub async fn tell<T: serde::Serialize>(&self, name: &str, event: &T) {
         let body = serde_json::to_vec(event).unwrap_or_default();

@@ -16,6 +16,7 @@ pub mod process;
 pub mod router;
 pub mod scripts;
 pub mod slot;
+pub mod store;
 pub mod supervisor;
 pub mod telemetry;
 pub mod worker;

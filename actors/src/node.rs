@@ -1,7 +1,6 @@
 //! A node: the parts that its roles need, put together; started, made ready, and stopped in order.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -71,7 +70,12 @@ impl Error {
                 "let this user subscribe to Callboard's subjects and $SRV.>, and publish to inboxes"
             }
             Self::Python(error) => error.remediation(),
-            Self::Scripts(_) => "make the folder readable and writable, or name another with scripts.folder",
+            Self::Scripts(scripts::Error::Folder { .. }) => {
+                "make the folder readable and writable, or name another with scripts.folder"
+            }
+            Self::Scripts(scripts::Error::Store(_) | scripts::Error::Library(_)) => {
+                "look at the disk and at the version of this program; docs/operations.md says more on the store"
+            }
             Self::Setting(_) => "name it on the command line or in the configuration",
             Self::Worker(_) => "run callboard doctor",
             Self::Unlocked => "use a broker on 127.0.0.1, or a kernel that allows the lock",
@@ -204,8 +208,8 @@ async fn start_worker(
     let slot = Slot::start("worker", move || {
         // Calls that run and warm cells outlive the actor, unless what it was that failed is the pool.
         let sound = kept.take().filter(|state| !state.pool.is_broken());
-        let state =
-            sound.unwrap_or_else(|| worker::State::new(Rc::clone(&bus), &settings, &grants, command.clone()));
+        let made_anew = || worker::State::new(Rc::clone(&bus), &settings, &grants, command.clone());
+        let state = sound.unwrap_or_else(made_anew);
         kept.replace(Some(Rc::clone(&state)));
         worker::Worker::new(state, &made)
     });
@@ -226,14 +230,10 @@ fn is_loopback(url: &str) -> bool {
 }
 
 async fn start_scripts(config: &Config, bus: &Rc<Bus>) -> Result<Slot<scripts::Scripts>, Error> {
-    let state = scripts::State::open(Rc::clone(bus), scripts_folder(config)?).await?;
+    let data = config.node.data.as_ref().ok_or(Error::Setting("no data folder is named (node.data)"))?;
+    let folder = config.scripts.folder.clone().unwrap_or_else(|| data.join("scripts"));
+    let state = scripts::State::open(Rc::clone(bus), data, folder).await?;
     Ok(Slot::start("scripts", move || scripts::Scripts::new(Rc::clone(&state))))
-}
-
-fn scripts_folder(config: &Config) -> Result<PathBuf, Error> {
-    let below = |data: &PathBuf| data.join("scripts");
-    let folder = config.scripts.folder.clone().or_else(|| config.node.data.as_ref().map(below));
-    folder.ok_or(Error::Setting("no data folder is named (node.data)"))
 }
 
 fn watch(

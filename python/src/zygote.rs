@@ -12,6 +12,7 @@ use protocol::frame::control::{self, FromZygote, Limits, Ready, ToZygote};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::lock::{Lock, namespaces};
 use crate::refusal::Refused;
 use crate::{cell, sys};
 
@@ -50,14 +51,14 @@ impl From<io::Error> for Broken {
     }
 }
 
-/// Serves the control socket on standard input; does not return.
+/// Serves the control socket on standard input; does not return. With `network` it stays in the machine's network.
 ///
 /// # Errors
 /// Python's, before the zygote is ready.
 #[pyfunction]
-pub(crate) fn zygote(py: Python<'_>) -> PyResult<()> {
+pub(crate) fn zygote(py: Python<'_>, network: bool) -> PyResult<()> {
     let modules = preload(py)?;
-    match Zygote::new().and_then(|zygote| zygote.serve(py, modules)) {
+    match Zygote::new(network).and_then(|zygote| zygote.serve(py, modules)) {
         Ok(()) => sys::exit(0),
         Err(Broken(status)) => sys::exit(status),
     }
@@ -91,10 +92,12 @@ struct Zygote {
     cells: HashMap<i32, u64>,
     /// Address space of a cell at its birth, in bytes.
     mapped: u64,
+    /// Whether it is in namespaces of its own.
+    namespaces: bool,
 }
 
 impl Zygote {
-    fn new() -> Result<Self, Broken> {
+    fn new(network: bool) -> Result<Self, Broken> {
         // The terminal sends Ctrl-C to every process of the node; what follows from it is the node's business.
         sys::ignore(libc::SIGINT)?;
         Ok(Self {
@@ -103,6 +106,8 @@ impl Zygote {
             null: std::fs::File::options().read(true).write(true).open("/dev/null")?.into(),
             cells: HashMap::new(),
             mapped: sys::mapped()?,
+            // Last: there are no files afterwards.
+            namespaces: namespaces::enter(network),
         })
     }
 
@@ -148,7 +153,8 @@ impl Zygote {
         let zygote = sys::pid();
         let child = match sys::fork(py) {
             Ok(None) => {
-                let lock = crate::lock::Lock { pipe, page, null, limits, mapped: self.mapped, zygote };
+                let (mapped, namespaces) = (self.mapped, self.namespaces);
+                let lock = Lock { pipe, page, null, limits, mapped, namespaces, zygote };
                 cell::live(py, lock)
             }
             Ok(Some(child)) => child,

@@ -38,12 +38,13 @@ PATIENCE = 30
 class Zygote:
     """A running zygote. What is to run `before` its boot could not run in a cell."""
 
-    def __init__(self, before=""):
+    def __init__(self, before="", network=False):
         if not LIBRARY:
             raise RuntimeError("set CALLBOARD_CELL to the path of libcallboard_cell.so")
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(PATIENCE)
         command = [sys.executable, "-I", "-S", "-B", "-c", before + BOOT.read_text(), LIBRARY]
+        command += ["network"] if network else []
         self.process = subprocess.Popen(command, stdin=theirs, env={}, cwd="/")
         theirs.close()
         self.numbers = 0

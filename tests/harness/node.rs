@@ -21,6 +21,7 @@ const STOPPED: Duration = Duration::from_secs(20);
 pub struct Options {
     scripts: Vec<(PathBuf, String)>,
     settings: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
     arguments: Vec<String>,
     configuration: String,
     roles: Option<String>,
@@ -51,6 +52,13 @@ impl Options {
     #[must_use]
     pub fn configured(mut self, lines: &str) -> Self {
         self.configuration.push_str(lines);
+        self
+    }
+
+    /// With a variable in its environment that is none of its own.
+    #[must_use]
+    pub fn environment(mut self, key: &str, value: &str) -> Self {
+        self.environment.push((key.to_owned(), value.to_owned()));
         self
     }
 
@@ -128,7 +136,7 @@ impl Node {
             None => command.arg("dev"),
         };
         command.args(broker).arg("--data").arg(data.path()).args(&options.arguments);
-        command.envs(options.settings.iter().map(|(key, value)| (key, value)));
+        command.envs(options.settings.iter().chain(&options.environment).map(|(key, value)| (key, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("callboard starts");
         let stdout = Captured::of(child.stdout.take().expect("a pipe"));

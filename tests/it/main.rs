@@ -3,14 +3,20 @@
 mod accounts;
 mod asks;
 mod batches;
+#[path = "../security/canaries.rs"]
+mod canaries;
 mod cli;
 mod clients;
 mod content;
 mod deadlines;
 mod envelope;
+#[path = "../security/forgeries.rs"]
+mod forgeries;
 mod fresh;
 mod macros;
 mod scripts;
 mod service;
 mod tidy;
+#[path = "../security/traces.rs"]
+mod traces;
 mod utility;

@@ -112,7 +112,8 @@ pub struct Hello {
 }
 
 /// The layers of the lock that a cell must have before it is given a script. `landlock` is not among them: kernels
-/// before 5.13 lack it, and `seccomp` refuses to open files as well.
+/// before 5.13 lack it, and `seccomp` refuses to open files as well. Neither is `namespaces`, which many systems do
+/// not permit to users and containers.
 pub const REQUIRED_LAYERS: [&str; 8] = [
     "session",
     "descriptors",

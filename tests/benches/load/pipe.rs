@@ -29,7 +29,7 @@ const MANY: usize = 100_000;
 /// Prints what a call costs between the pool and a cell.
 pub(crate) async fn print(body: &str) {
     let interpreter = python::find(&callboard::config::Python::default()).await.expect("an interpreter");
-    let command = zygote::Command { python: interpreter.path, extension: tools::cell() };
+    let command = zygote::Command { python: interpreter.path, extension: tools::cell(), network: false };
     let circuit = circuit::Rule { deaths: 0, window: Duration::ZERO, open: Duration::ZERO };
     let bounds = Bounds {
         places: 2,
@@ -99,6 +99,10 @@ fn trivial(body: &str) -> script::Script {
         order: 0,
         fresh: false,
         capabilities: Vec::new(),
+        created_at: 0,
+        updated_at: 0,
+        file_hash: String::new(),
+        origin: "user".to_owned(),
     };
     script::Script::new(script_fetch::Script { record, body: body.to_owned() }, &[])
 }

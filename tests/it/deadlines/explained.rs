@@ -216,7 +216,9 @@ async fn each_way_to_fail_is_explained_with_its_cause_and_line_and_disturbs_no_o
     let stage = Stage::with(options.setting("WORKER__MEMORY_MB", "192")).await;
     for (n, case) in CASES.iter().enumerate() {
         let payload = json!({"script": slug(n), "context": script::context(&json!({}))});
-        let answer = stage.client.call_whole("macro.render", &payload, &json!({"timeoutMs": 600})).await;
+        // What ends by itself has the time that a busy machine may take.
+        let timeout = if case.code == "PY_TIMEOUT" { 600 } else { 20_000 };
+        let answer = stage.client.call_whole("macro.render", &payload, &json!({"timeoutMs": timeout})).await;
         check(case, &answer);
         let other = super::call(&stage.client, "others", "", 5_000).await;
         assert!(other.is_ok(), "after {}: {}", case.name, other.body);

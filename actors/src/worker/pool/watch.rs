@@ -23,7 +23,7 @@ const LOAD: Duration = Duration::from_secs(5);
 /// A cell that still loads after this long when no call waits for it any more is stuck in its script's top level.
 const UNWANTED: Duration = Duration::from_secs(1);
 /// Longest wait for the zygote to say how a cell has ended, or for a pipe to end after its process has.
-const REPORT: Duration = Duration::from_millis(50);
+const REPORT: Duration = Duration::from_millis(200);
 
 /// Looks as long as the pool lives.
 pub(super) async fn watch(pool: Weak<Pool>, mut closing: Receiver<bool>) {
@@ -147,10 +147,13 @@ impl Pool {
         count(&self.counts.killed);
         let front_began = cell.state().flights.front().and_then(|flight| flight.begun);
         let scene = self.scene(cell);
-        self.note_death(cell);
         let (begun, mut waiting) = self.part_flights(cell);
         self.let_go(cell);
         let nothing_began = begun.is_empty();
+        if !nothing_began {
+            // A cell that did not get to its call for want of processor time says nothing about its script.
+            self.note_death(cell);
+        }
         for (job, at) in begun {
             let failure = match job.late(now) {
                 true => death::deadline(&job, at.or(front_began), &scene),

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::{alone, form};
 
 /// Pages that stand in line when the node is told to stop, each with a script that nobody has fetched before.
-const PAGES: usize = form(40, 200);
+const PAGES: usize = form(40, 80);
 /// Enough text that reading a page takes some milliseconds, and that only as many are read at once as there are cores.
 const PARAGRAPHS: usize = 500;
 
@@ -65,10 +65,13 @@ async fn until_nobody_serves(client: &Client, outcomes: &RefCell<BTreeMap<String
 async fn a_node_that_stops_answers_all_it_has_accepted_pages_that_must_fetch_scripts_too() {
     let _alone = alone().await;
     let short = script::main("short", "def main(input=None):\n    return 1\n");
-    let options = (0..PAGES).fold(Options::new().script("short.py", short), |options, n| {
-        let slug = format!("late_{n}");
-        options.script(&format!("{slug}.py"), script::render(&slug, MACRO))
-    });
+    let options = (0..PAGES).fold(
+        Options::new().script("short.py", short).setting("NODE__DRAIN_MS", "60000"),
+        |options, n| {
+            let slug = format!("late_{n}");
+            options.script(&format!("{slug}.py"), script::render(&slug, MACRO))
+        },
+    );
     let stage = Stage::with(options).await;
     let Stage { client, node, broker } = stage;
     let load = Client::connect(&broker.url()).await;

@@ -98,7 +98,7 @@ async fn every_call_gets_its_own_reply_while_cells_and_zygotes_are_killed() {
     println!("{cells} cells and {zygotes} zygotes killed; replies by code: {sum:?}");
     assert!(cells > form(40, 500) && zygotes >= form(1, 3), "too few faults to tell");
     assert!(sum.get("PY_PROCESS_DOWN") > Some(&0), "no fault met a call");
-    assert!(sum.get("OK") > Some(&form(100, 1_000)), "hardly a call got through");
+    assert!(sum.get("OK") > Some(&form(20, 500)), "hardly a call got through");
     let known = ["OK", "PY_PROCESS_DOWN"];
     assert!(sum.keys().all(|code| known.contains(&code.as_str())), "{sum:?}");
 

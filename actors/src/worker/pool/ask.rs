@@ -64,7 +64,7 @@ impl Pool {
             _ => return Err("a question of no call".to_owned()),
         };
         let (pool, asking, asker) = (Weak::clone(&self.this), Rc::downgrade(cell), self.asker.clone());
-        let task = tokio::task::spawn_local(async move {
+        let task = Self::vital(Weak::clone(&self.this), async move {
             let answered = match origin {
                 Some(origin) => asker.complete(origin, payload).await,
                 // Its caller has had an answer already.

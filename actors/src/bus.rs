@@ -1,10 +1,11 @@
 //! The node's connection to the broker: the one place that knows NATS. It takes messages in, hands them to the
 //! router and publishes exactly one terminal reply each. ADR-32 services are in `bus::service`, the way of one
-//! message in `bus::intake`, questions to other parts in `bus::ask`.
+//! message in `bus::intake`, repeats in `bus::once`, questions to other parts in `bus::ask`.
 
 pub mod ask;
 pub mod intake;
 pub mod login;
+mod once;
 pub mod reply;
 pub mod service;
 pub mod stats;
@@ -74,6 +75,7 @@ pub struct Bus {
     stats: stats::Stats,
     /// The calls that can be cancelled.
     pub held: Held,
+    repeats: once::Repeats,
     in_flight: Cell<u64>,
     idle: tokio::sync::Notify,
     stop: watch::Sender<bool>,
@@ -114,6 +116,7 @@ impl Bus {
             settings: intake::Settings::new(config),
             stats: stats::Stats::default(),
             held: Held::default(),
+            repeats: once::Repeats::new(Duration::from_millis(config.node.repeats_ms)),
             in_flight: Cell::new(0),
             idle: tokio::sync::Notify::new(),
             stop,

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod backoff;
 pub mod broker;
 pub mod bus;
 pub mod call;
@@ -12,8 +13,10 @@ pub mod config;
 pub mod data;
 pub mod node;
 pub mod process;
+pub mod repeat;
 pub mod router;
 pub mod scripts;
+pub mod service;
 pub mod slot;
 pub mod supervisor;
 pub mod telemetry;

@@ -6,12 +6,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use protocol::actions::Role;
+use protocol::channels::supervisor_pool::Resize;
 use protocol::channels::supervisor_status::{Part, State as PartState};
+use tokio::sync::Notify;
 
 use crate::bus::{self, Bus};
 use crate::call::By;
 use crate::config::Config;
 use crate::router::Router;
+use crate::service::Services;
 use crate::slot::Slot;
 use crate::{scripts, supervisor, worker};
 
@@ -86,6 +89,8 @@ impl Error {
 pub enum Stopped {
     /// A part failed for good.
     PartFailed,
+    /// It was told to by `supervisor:drain`.
+    Drained,
 }
 
 /// A running node.
@@ -95,7 +100,15 @@ pub struct Node {
     watched: Rc<supervisor::Watched>,
     taking: Rc<Cell<bool>>,
     worker: worker::Current,
+    services: Rc<Services>,
     drain: Duration,
+}
+
+/// The actors of a node.
+struct Actors {
+    worker: Option<Slot<worker::Worker>>,
+    scripts: Option<Slot<scripts::Scripts>>,
+    current: worker::Current,
 }
 
 impl Node {
@@ -121,16 +134,23 @@ impl Node {
             false => None,
         };
         let taking = Rc::new(Cell::new(false));
-        let watched = watch(&bus, &roles, &taking, worker.clone(), scripts.clone(), &current);
+        let services = Rc::new(Services::new(&config.service));
+        let actors =
+            Actors { worker: worker.clone(), scripts: scripts.clone(), current: Rc::clone(&current) };
+        let watched = watch(&bus, &roles, &taking, actors, &services, config.node.drain_ms);
         let looked_at = Rc::clone(&watched);
         let supervisor =
             Slot::start("supervisor", move || supervisor::Supervisor::new(Rc::clone(&looked_at)));
         bus.serve(&roles, Rc::new(Router { worker, scripts, supervisor })).await?;
         bus.hear_oneself().await?;
         taking.set(true);
-        tokio::task::spawn_local(supervisor::beat(Rc::downgrade(&watched), Rc::clone(&bus)));
+        supervisor::heartbeat::listen(&watched).await?;
+        tokio::task::spawn_local(supervisor::heartbeat::beat(Rc::downgrade(&watched)));
+        // Programs may call the node as soon as they are started.
+        services.start();
+        services.settled().await;
         let drain = Duration::from_millis(config.node.drain_ms);
-        Ok(Self { bus, url, watched, taking, worker: current, drain })
+        Ok(Self { bus, url, watched, taking, worker: current, services, drain })
     }
 
     /// Its name in replies.
@@ -147,6 +167,13 @@ impl Node {
 
     /// Resolves when the node should end by itself.
     pub async fn stopped(&self) -> Stopped {
+        tokio::select! {
+            stopped = self.part_failed() => stopped,
+            () = self.watched.drain.notified() => Stopped::Drained,
+        }
+    }
+
+    async fn part_failed(&self) -> Stopped {
         let mut down = Duration::ZERO;
         while down < GRACE {
             tokio::time::sleep(LOOK).await;
@@ -160,8 +187,11 @@ impl Node {
     /// left to send.
     pub async fn stop(&self) {
         self.taking.set(false);
+        self.watched.leave();
         let worker = self.worker.borrow().upgrade();
-        if !self.bus.drain(self.drain).await {
+        // Programs end beside what runs: what they ask for now is not taken any more.
+        let (drained, ()) = tokio::join!(self.bus.drain(self.drain), self.services.stop());
+        if !drained {
             tracing::warn!("calls were still running and are cancelled");
             self.bus.held.cancel_all(By::Drain);
             self.bus.drain(CANCELLED).await;
@@ -218,25 +248,60 @@ fn watch(
     bus: &Rc<Bus>,
     roles: &[Role],
     taking: &Rc<Cell<bool>>,
-    worker: Option<Slot<worker::Worker>>,
-    scripts: Option<Slot<scripts::Scripts>>,
-    current: &worker::Current,
+    actors: Actors,
+    services: &Rc<Services>,
+    drain_ms: u64,
 ) -> Rc<supervisor::Watched> {
+    let anew = anew(&actors, services);
+    let Actors { worker, scripts, current } = actors;
     let parts = move || {
         let worker = worker.iter().map(Slot::part);
         worker.chain(scripts.iter().map(Slot::part)).collect::<Vec<Part>>()
     };
-    let current: Rc<RefCell<_>> = Rc::clone(current);
-    let pool = move || current.borrow().upgrade().map(|worker| worker.pool.status());
+    let looked_at: Rc<RefCell<_>> = Rc::clone(&current);
+    let pool = move || looked_at.borrow().upgrade().map(|worker| worker.pool.status());
+    let resize = move |resize: Resize| {
+        let wide = |figure: Option<u32>| figure.and_then(|figure| usize::try_from(figure).ok());
+        let worker = current.borrow().upgrade();
+        worker.map(|worker| worker.pool.resize(wide(resize.places), wide(resize.warm))).is_some()
+    };
+    let programs = Rc::clone(services);
     Rc::new(supervisor::Watched {
-        node: bus.node.clone(),
-        started: bus.started,
+        bus: Rc::clone(bus),
         roles: roles.to_vec(),
         taking: Rc::clone(taking),
         parts: Box::new(parts),
+        services: Box::new(move || programs.parts()),
         pool: Box::new(pool),
-        held: bus.held.clone(),
+        resize: Box::new(resize),
+        anew,
+        drain: Notify::new(),
+        drain_ms,
+        leaving: Cell::new(false),
+        cluster: supervisor::cluster::Cluster::default(),
     })
+}
+
+/// The parts that can be made anew, and how.
+fn anew(actors: &Actors, services: &Rc<Services>) -> Vec<(String, Box<dyn Fn()>)> {
+    let mut anew: Vec<(String, Box<dyn Fn()>)> = Vec::new();
+    if let Some(slot) = actors.worker.clone() {
+        anew.push(("worker".to_owned(), Box::new(move || slot.restart())));
+        let current: Rc<RefCell<_>> = Rc::clone(&actors.current);
+        let renew = move || {
+            let worker = current.borrow().upgrade();
+            worker.iter().for_each(|worker| worker.pool.renew());
+        };
+        anew.push(("zygote".to_owned(), Box::new(renew)));
+    }
+    if let Some(slot) = actors.scripts.clone() {
+        anew.push(("scripts".to_owned(), Box::new(move || slot.restart())));
+    }
+    for name in services.names() {
+        let (services, program) = (Rc::clone(services), name.clone());
+        anew.push((name, Box::new(move || services.restart(&program))));
+    }
+    anew
 }
 
 /// The host's name and four random characters: two nodes on one machine must differ.

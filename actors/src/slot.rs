@@ -1,28 +1,18 @@
-//! Where an actor lives: a factory, an address, back-off and a limit on restarts.
+//! Where an actor lives: a factory, an address and restarts. How soon and how often it is restarted is in `backoff`.
 //!
 //! actix's own `Supervisor` does not survive a panic, restarts without limit and reuses broken state. A slot makes
 //! a new actor from its factory instead, and tells a sender whose message was lost so at once.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Context, Handler, MailboxError, Message};
 use protocol::Failure;
 use protocol::channels::supervisor_status::{Part, State};
 
-/// First pause before a restart; doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// This many restarts …
-const INTENSITY: usize = 5;
-/// … within this time mean that the actor is broken, not unlucky.
-const WINDOW: Duration = Duration::from_secs(10);
-/// After this long without a restart, the pauses begin anew.
-const QUIET: Duration = Duration::from_secs(60);
+use crate::backoff::{Backoff, INTENSITY, WINDOW};
 
 /// A place for one actor.
 pub struct Slot<A: Actor<Context = Context<A>>> {
@@ -38,8 +28,7 @@ struct Inner<A: Actor<Context = Context<A>>> {
 struct Life<A: Actor<Context = Context<A>>> {
     addr: Addr<A>,
     restarts: u64,
-    recent: VecDeque<Instant>,
-    pause: Duration,
+    backoff: Backoff,
     /// No restart before this moment.
     not_before: Option<Instant>,
     failed: bool,
@@ -54,15 +43,7 @@ impl<A: Actor<Context = Context<A>>> Clone for Slot<A> {
 impl<A: Actor<Context = Context<A>>> Slot<A> {
     /// Starts an actor made by `factory` under `name`.
     pub fn start(name: &'static str, factory: impl Fn() -> A + 'static) -> Self {
-        let addr = factory().start();
-        let life = Life {
-            addr,
-            restarts: 0,
-            recent: VecDeque::new(),
-            pause: FIRST_PAUSE,
-            not_before: None,
-            failed: false,
-        };
+        let life = Life::new(factory().start());
         Self { inner: Rc::new(Inner { name, factory: Box::new(factory), life: RefCell::new(life) }) }
     }
 
@@ -94,6 +75,15 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
         if life.addr.connected() && !life.failed { Ok(life.addr.clone()) } else { Err(self.unavailable()) }
     }
 
+    /// Puts a new actor in the place of the one that is there, or of one that stays down. What the old one has begun
+    /// comes to its end.
+    pub fn restart(&self) {
+        let addr = (self.inner.factory)().start();
+        let mut life = self.inner.life.borrow_mut();
+        let restarts = life.restarts + 1;
+        *life = Life { restarts, ..Life::new(addr) };
+    }
+
     /// How the actor is.
     #[must_use]
     pub fn part(&self) -> Part {
@@ -109,7 +99,8 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
 
     fn unavailable(&self) -> Failure {
         let life = self.inner.life.borrow();
-        let wait = life.not_before.map_or(life.pause, |at| at.saturating_duration_since(Instant::now()));
+        let wait =
+            life.not_before.map_or(life.backoff.pause(), |at| at.saturating_duration_since(Instant::now()));
         Failure::unavailable(self.inner.name, crate::call::millis(wait).max(1))
     }
 
@@ -132,30 +123,19 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
 }
 
 impl<A: Actor<Context = Context<A>>> Life<A> {
+    fn new(addr: Addr<A>) -> Self {
+        Self { addr, restarts: 0, backoff: Backoff::default(), not_before: None, failed: false }
+    }
+
     fn note_death(&mut self, name: &str, now: Instant) {
-        if self.recent.back().is_some_and(|last| now.duration_since(*last) > QUIET) {
-            self.pause = FIRST_PAUSE;
-        }
-        while self.recent.front().is_some_and(|first| now.duration_since(*first) > WINDOW) {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(now);
-        if self.recent.len() > INTENSITY {
+        let Some(pause) = self.backoff.note_death(now) else {
             self.failed = true;
             tracing::error!(part = name, "failed {INTENSITY} times in {WINDOW:?} and stays down");
             return;
-        }
-        let pause = jittered(self.pause);
+        };
         tracing::warn!(part = name, pause_ms = crate::call::millis(pause), "went down and is started again");
         self.not_before = Some(now + pause);
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
-}
-
-/// A pause between a half and the whole of `pause`, so that many nodes do not restart in step.
-fn jittered(pause: Duration) -> Duration {
-    let random = uuid::Uuid::new_v4().as_u128() as u32;
-    pause / 2 + (pause / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
 
 #[cfg(test)]
@@ -206,5 +186,8 @@ mod tests {
         }
         assert_eq!(slot.part().state, State::Failed);
         assert!(matches!(slot.send(Ask(true)).await, Err(Failure::Unavailable(_))));
+        slot.restart();
+        assert_eq!(slot.part().state, State::Up, "an operator cannot bring it back");
+        assert_eq!(slot.send(Ask(true)).await.unwrap(), 7);
     }
 }

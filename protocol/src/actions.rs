@@ -57,6 +57,8 @@ pub struct Spec {
     pub role: Role,
     /// The time it is given if nobody says otherwise, in ms. A setting overrides it.
     pub timeout_ms: u64,
+    /// Whether its outcome is kept for a while, for callers who ask again with the same id.
+    pub keeps: bool,
     /// Schema of the payload.
     pub request: fn(&mut SchemaGenerator) -> Schema,
     /// Schema of the data.
@@ -71,6 +73,8 @@ pub trait Action {
     const ROLE: Role;
     /// The time it is given if nobody says otherwise, in ms.
     const TIMEOUT_MS: u64;
+    /// Whether its outcome is kept for a while, for callers who ask again with the same id.
+    const KEEPS: bool = false;
     /// The payload.
     type Request: schemars::JsonSchema;
     /// The data of a success.
@@ -82,6 +86,7 @@ const fn spec<A: Action>() -> Spec {
         name: A::NAME,
         role: A::ROLE,
         timeout_ms: A::TIMEOUT_MS,
+        keeps: A::KEEPS,
         request: SchemaGenerator::subschema_for::<A::Request>,
         reply: SchemaGenerator::subschema_for::<A::Reply>,
     }

@@ -10,10 +10,11 @@ use protocol::channel::{self, Code as ChannelCode, Locale};
 use protocol::envelope::{self, DEADLINE, PROJECT, Project, RequestId, Token};
 use protocol::failure::{Stage, Timeout};
 use protocol::format::CONTENT_TYPE;
-use protocol::{Failure, Format, Id, Problem, Raw, actions, channels, raw};
+use protocol::{Failure, Format, Id, Problem, actions, channels, raw};
 use serde_json::Value;
 
 use super::Bus;
+use super::once::{self, Outcome};
 use super::reply::{Failed, Outgoing};
 use super::stats::Endpoint;
 use crate::call::{Answer, Call, Cancel, Deadline, Origin, cancelled, millis};
@@ -113,21 +114,17 @@ pub(super) async fn action(
     let arrived = Instant::now();
     let Some(mut outgoing) = Outgoing::of(&bus, &message) else { return };
     let (request_id, outcome) = match take(&bus, &mut outgoing, spec, &message) {
-        Ok((call, token)) => {
-            let id = call.origin.request_id.clone();
-            let _held = bus.held.hold(&id, token, &call.origin.cancel);
-            (id, run(&router, spec, call).await)
+        Ok(taken) => {
+            let id = taken.call.origin.request_id.clone();
+            (id, once::action(&bus, &router, spec, taken).await)
         }
-        Err((id, failure)) => (id, Err(failure)),
+        Err((id, failure)) => (id, Outcome::Own(Err(failure))),
     };
-    let code = outcome.as_ref().err().map(Failure::code);
+    let code = outcome.failure().map(Failure::code);
     let format = outgoing.format;
     let now = jiff::Timestamp::now();
-    let reason = outcome.as_ref().err().and_then(|failure| failure.reason().map(str::to_owned));
-    let body = match outcome {
-        Ok(data) => envelope::success(format, &request_id, &Raw::trusted(format, &data), now),
-        Err(failure) => envelope::failure(format, &request_id, failure, now),
-    };
+    let reason = outcome.failure().and_then(|failure| failure.reason().map(str::to_owned));
+    let body = outcome.into_body(format, &request_id, now);
     outgoing.request_id = request_id.as_str().to_owned();
     outgoing.failed =
         code.map(|code| Failed { number: code.number(), code: code.as_str(), text: code.message() });
@@ -162,13 +159,24 @@ fn too_large(size: usize, most: usize) -> Failure {
     Failure::InvalidResponse(details)
 }
 
+/// A call as it came.
+pub(super) struct Taken {
+    pub(super) call: Call,
+    /// What whoever cancels it must show.
+    pub(super) token: Option<Token>,
+    /// Whether its id is the caller's own, so that it may be a repeat.
+    pub(super) named: bool,
+    /// The failure of a call that came too late to be run.
+    pub(super) late: Option<Failure>,
+}
+
 /// Reads what came into a call, or into the failure that answers it.
 fn take(
     bus: &Bus,
     outgoing: &mut Outgoing,
     spec: &'static actions::Spec,
     message: &Message,
-) -> Result<(Call, Option<Token>), (RequestId, Failure)> {
+) -> Result<Taken, (RequestId, Failure)> {
     let headers = Headers::read(message.headers.as_ref());
     let refuse = |failure: Failure| (RequestId::generate(), failure);
     let format = headers.format.map_err(|problem| refuse(problem.into()))?;
@@ -188,14 +196,19 @@ fn take(
     let timeout = bus.settings.timeout(spec.name, spec.timeout_ms, request.timeout_ms);
     let begin = request.timestamp.filter(|_| bus.settings.trust_timestamps);
     let begin = begin.map(|at| u64::try_from(at.as_millisecond()).unwrap_or(0));
-    let deadline = deadline(timeout, begin, headers.deadline).map_err(|failure| (id.clone(), failure))?;
+    let (deadline, late) = match deadline(timeout, begin, headers.deadline) {
+        Ok(deadline) => (deadline, None),
+        Err(late) => (Deadline { at: Instant::now(), timeout }, Some(late)),
+    };
+    let named = request.timestamp.is_some();
     let payload = request.payload.into_bytes(&message.payload);
     let cancel = Cancel::default();
     let origin = Origin { request_id: id, correlation: outgoing.correlation, project, deadline, cancel };
-    Ok((Call { origin, format, payload }, request.token))
+    Ok(Taken { call: Call { origin, format, payload }, token: request.token, named, late })
 }
 
-async fn run(router: &Router, spec: &'static actions::Spec, call: Call) -> Answer {
+/// Runs a call to its end, or to its deadline.
+pub(super) async fn run(router: &Router, spec: &'static actions::Spec, call: Call) -> Answer {
     let deadline = call.origin.deadline;
     let cancel = call.origin.cancel.clone();
     let outcome = tokio::select! {
@@ -227,7 +240,7 @@ pub(super) async fn channel(
     let Some(mut outgoing) = Outgoing::of(&bus, &message) else { return };
     let mut locale = Locale::default();
     let outcome = match take_channel(&bus, &mut outgoing, &mut locale, spec, &message) {
-        Ok(call) => router.channel(spec.name, call).await,
+        Ok((call, operator)) => once::channel(&bus, &router, spec, call, operator).await,
         Err(failure) => Err(failure),
     };
     let (code, data, debug) = match outcome {
@@ -264,7 +277,7 @@ fn take_channel(
     locale: &mut Locale,
     spec: &'static channels::Spec,
     message: &Message,
-) -> Result<ChannelCall, ChannelFailure> {
+) -> Result<(ChannelCall, Option<Id>), ChannelFailure> {
     let headers = Headers::read(message.headers.as_ref());
     outgoing.request_id = Id::generate().to_string();
     let format = headers.format.map_err(ChannelFailure::validation)?;
@@ -294,7 +307,9 @@ fn take_channel(
     let payload = request.payload.into_bytes(&message.payload);
     let cancel = Cancel::default();
     let origin = Origin { request_id, correlation: outgoing.correlation, project, deadline, cancel };
-    Ok(ChannelCall { origin, format, payload })
+    let operator = request.context.map(|context| context.operator_id);
+    let reply_to = outgoing.reply_to().to_owned();
+    Ok((ChannelCall { origin, format, payload, reply_to }, operator))
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 
 pub mod circuit;
 mod event;
+mod renew;
+mod resize;
 mod share;
 mod status;
 mod watch;
@@ -123,6 +125,8 @@ struct State {
 /// The pool. Dropping it ends the zygote and every cell.
 pub struct Pool {
     bounds: Bounds,
+    /// What of the bounds can change.
+    size: std::cell::Cell<resize::Size>,
     /// Tells the pool's tasks to end; so does its drop.
     closing: watch_channel::Sender<bool>,
     keeper: RefCell<Option<JoinHandle<()>>>,
@@ -132,6 +136,8 @@ pub struct Pool {
     active: Rc<Notify>,
     /// Wakes those who wait for the zygote.
     changed: Notify,
+    /// Asks for another zygote.
+    renewal: Rc<Notify>,
     this: Weak<Self>,
 }
 
@@ -141,12 +147,14 @@ impl Pool {
     pub fn new(bounds: Bounds, command: zygote::Command) -> Rc<Self> {
         let pool = Rc::new_cyclic(|this| Self {
             bounds,
+            size: std::cell::Cell::new(resize::Size::of(&bounds)),
             closing: watch_channel::Sender::new(false),
             keeper: RefCell::default(),
             state: RefCell::default(),
             counts: Counts::default(),
             active: Rc::default(),
             changed: Notify::new(),
+            renewal: Rc::default(),
             this: Weak::clone(this),
         });
         let weak = Rc::downgrade(&pool);
@@ -196,9 +204,9 @@ impl Pool {
             return;
         }
         if state.is_full_for(&job.runs, self.bounds.queue) {
+            let retry_after_ms = state.wait_ms(self.size.get().places, Instant::now());
             drop(state);
-            // A place is free when the longest that may wait before it has gone: about one call's time.
-            job.end(Err(Failure::Overloaded(Overloaded { retry_after_ms: 100 })));
+            job.end(Err(Failure::Overloaded(Overloaded { retry_after_ms })));
             return;
         }
         let group = state.group(&key, &job.runs);
@@ -231,7 +239,7 @@ impl Pool {
 
     fn next_step(&self, key: &Key) -> Option<Step> {
         let mut state = self.state.borrow_mut();
-        let full = state.running >= self.bounds.places;
+        let full = state.running >= self.size.get().places;
         let others_wait = state.waiting.iter().any(|waiting| waiting != key);
         let group = state.groups.get_mut(key)?;
         let size = group.queue.front()?.size();
@@ -286,7 +294,7 @@ impl Pool {
 
     /// Asks the zygote for a cell. It gets its script once it has said that it is locked.
     fn start(&self, key: &Key) {
-        self.make_room();
+        self.keep_at_most(self.size.get().warm.saturating_sub(1));
         let started = self.try_start(key);
         if let Err(error) = started {
             tracing::error!(%error, "a cell cannot be started");
@@ -319,21 +327,6 @@ impl Pool {
         Ok(())
     }
 
-    /// Ends the least recently used idle cell if there are as many as are kept.
-    fn make_room(&self) {
-        let state = self.state.borrow();
-        if state.cells.len() < self.bounds.warm {
-            return;
-        }
-        let idle = state.cells.values().filter(|cell| cell.idle() && !cell.state().holds_place);
-        let oldest = idle.min_by_key(|cell| cell.state().used).cloned();
-        drop(state);
-        if let Some(cell) = oldest {
-            count(&self.counts.evicted);
-            self.let_go(&cell);
-        }
-    }
-
     fn take_place(&self, cell: &Rc<Cell>) {
         let mut now = cell.state_mut();
         if !now.holds_place {
@@ -355,6 +348,7 @@ impl Pool {
         }
         self.serve_waiting();
         self.pump(&cell.key);
+        self.keep_at_most(self.size.get().warm);
     }
 
     /// Lets each group that waits have one try, in turn.
@@ -362,7 +356,7 @@ impl Pool {
         let turns = self.state.borrow().waiting.len();
         for _ in 0..turns {
             let mut state = self.state.borrow_mut();
-            if state.running >= self.bounds.places {
+            if state.running >= self.size.get().places {
                 return;
             }
             let Some(key) = state.next_in_turn() else { return };

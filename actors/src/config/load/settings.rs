@@ -50,6 +50,7 @@ pub(super) const ALL: &[Setting] = &[
     setting("node.longest_timeout_ms", TIMEOUT),
     setting("node.trust_timestamps", Kind::Switch),
     setting("node.drain_ms", Kind::Number(0, 3_600_000)),
+    setting("node.repeats_ms", Kind::Number(0, 3_600_000)),
     setting("node.development", Kind::Switch),
     setting("nats.url", Kind::Text(is_url, "an address such as nats://127.0.0.1:4222 or tls://host")),
     setting("nats.server", Kind::Program),
@@ -140,7 +141,7 @@ fn are_distinct(items: &[Value], fits: fn(&str) -> bool) -> bool {
     items.iter().all(|item| item.as_str().is_some_and(fits)) && items.iter().enumerate().all(is_first)
 }
 
-fn is_node_name(text: &str) -> bool {
+pub(super) fn is_node_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }

@@ -7,8 +7,7 @@ use harness::broker::Broker;
 use harness::client::Client;
 use harness::node::{Node, Options};
 use harness::processes::{self, Process};
-use harness::script;
-use harness::wait;
+use harness::{script, tools, wait};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -57,8 +56,10 @@ struct Played {
 fn write(folder: &Path, more: &str, case: &str) -> String {
     std::fs::write(folder.join("conductor.py"), CONDUCTOR).expect("a program");
     let file = folder.join("callboard.toml");
+    // Not what the search path finds, which may be a script that sets an environment of its own.
+    let python = tools::python().display().to_string();
     let text = format!(
-        "[[service]]\nname = \"conductor\"\ncommand = [\"python3\", \"conductor.py\", \"{case}\"]\n{more}\n"
+        "[[service]]\nname = \"conductor\"\ncommand = [\"{python}\", \"conductor.py\", \"{case}\"]\n{more}\n"
     );
     std::fs::write(&file, text).expect("a configuration");
     file.display().to_string()

@@ -125,6 +125,36 @@ async fn a_new_worker_or_zygote_loses_no_call() {
 }
 
 #[tokio::test]
+async fn what_is_asked_of_a_node_twice_in_one_request_happens_once() {
+    let stage = Stage::open().await;
+    let envelope = |payload: &Value| {
+        json!({
+            "channel": "supervisor:restart", "requestId": "0192f1c0-0000-7000-8000-000000000000",
+            "timestamp": jiff::Timestamp::now().as_millisecond(), "payload": payload,
+            "context": {"operatorId": "0192f1c0-0000-7000-8000-000000000001", "operatorRole": "support_engineer", "locale": "en"},
+        })
+    };
+    let payload = json!({"node": stage.node.name(), "part": "scripts"});
+    for _ in 0..3 {
+        let answer = stage.client.call("supervisor.restart", &envelope(&payload)).await;
+        assert_eq!(answer.data(), &payload);
+    }
+    let restarts = || async {
+        let status = stage.client.call("supervisor.status", &json!({})).await;
+        let parts = status.data()["parts"].as_array().expect("parts").clone();
+        parts.iter().find(|part| part["name"] == "scripts").expect("scripts")["restarts"].clone()
+    };
+    assert_eq!(restarts().await, 1);
+    let other = json!({"node": stage.node.name(), "part": "worker"});
+    assert!(stage.client.call("supervisor.restart", &envelope(&other)).await.is_ok());
+    for _ in 0..2 {
+        assert!(stage.client.call("supervisor.restart", &payload).await.is_ok());
+    }
+    assert_eq!(restarts().await, 3, "a bare payload is taken for a repeat");
+    stage.close();
+}
+
+#[tokio::test]
 async fn a_part_that_a_node_does_not_have_is_refused_with_those_that_it_has() {
     let stage = Stage::with(Options::new().roles("scripts")).await;
     let refused = ask(&stage, "supervisor.restart", json!({"part": "worker"})).await;

@@ -36,7 +36,9 @@ const QUESTION: Duration = Duration::from_secs(10);
 const MOST_QUESTIONS: usize = 1_024;
 
 struct Seen {
+    /// Without the names of warm scripts, which nobody asks for here.
     beat: Heartbeat,
+    warm: u32,
     at: Instant,
 }
 
@@ -70,12 +72,12 @@ impl Cluster {
         if is_new {
             nodes.retain(|_, seen| now.duration_since(seen.at) < FORGET);
         }
-        if beat.node.len() > 64 || (is_new && nodes.len() >= MOST_NODES) {
+        let fits = beat.node.len() <= 64 && beat.version.len() <= 64 && beat.roles.len() <= 16;
+        if !fits || (is_new && nodes.len() >= MOST_NODES) {
             return;
         }
-        // Only their number is told on.
-        beat.warm.iter_mut().for_each(String::clear);
-        nodes.insert(beat.id, Seen { beat, at: now });
+        let warm = small(std::mem::take(&mut beat.warm).len());
+        nodes.insert(beat.id, Seen { beat, warm, at: now });
         if is_new {
             self.beats.notify_one();
         }
@@ -146,7 +148,7 @@ impl Cluster {
             members.entry(answer.id).or_insert_with(|| of_answer(answer, age));
         }
         for (id, seen) in nodes.iter().filter(|(_, seen)| now.duration_since(seen.at) < FORGET) {
-            members.entry(*id).or_insert_with(|| of_beat(&seen.beat, age(id)));
+            members.entry(*id).or_insert_with(|| of_beat(seen, age(id)));
         }
         let mut members: Vec<Member> = members.into_values().collect();
         members.sort_by(|one, other| (&one.node, one.id).cmp(&(&other.node, other.id)));
@@ -172,7 +174,7 @@ fn of_answer(answer: Reply, beat_age_ms: Option<u64>) -> Member {
     }
 }
 
-fn of_beat(beat: &Heartbeat, beat_age_ms: Option<u64>) -> Member {
+fn of_beat(Seen { beat, warm, .. }: &Seen, beat_age_ms: Option<u64>) -> Member {
     Member {
         node: beat.node.clone(),
         id: beat.id,
@@ -185,7 +187,7 @@ fn of_beat(beat: &Heartbeat, beat_age_ms: Option<u64>) -> Member {
         places: beat.places,
         free: beat.free,
         queued: beat.queued,
-        warm: beat.places.map(|_| small(beat.warm.len())),
+        warm: beat.places.map(|_| *warm),
     }
 }
 

@@ -187,7 +187,7 @@ impl Node {
     /// left to send.
     pub async fn stop(&self) {
         self.taking.set(false);
-        self.watched.leave();
+        supervisor::heartbeat::leave(&self.watched).await;
         let worker = self.worker.borrow().upgrade();
         // Programs end beside what runs: what they ask for now is not taken any more.
         let (drained, ()) = tokio::join!(self.bus.drain(self.drain), self.services.stop());

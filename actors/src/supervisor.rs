@@ -74,12 +74,6 @@ impl Watched {
     pub fn is_called(&self, node: &str) -> bool {
         self.bus.node == node
     }
-
-    /// Makes known that the node stops.
-    pub fn leave(&self) {
-        self.leaving.set(true);
-        self.cluster.beat_soon();
-    }
 }
 
 /// The actor.

@@ -83,12 +83,7 @@ impl Cluster {
         }
     }
 
-    /// Makes a heartbeat due.
-    pub fn beat_soon(&self) {
-        self.beats.notify_one();
-    }
-
-    /// Told when one is.
+    /// Told when a heartbeat is due.
     #[must_use]
     pub fn beats(&self) -> Rc<Notify> {
         Rc::clone(&self.beats)

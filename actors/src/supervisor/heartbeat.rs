@@ -17,13 +17,22 @@ const LEAST: Duration = Duration::from_millis(100);
 /// Says that the node lives, as long as it does.
 pub async fn beat(watched: Weak<Watched>) {
     while let Some(watched) = watched.upgrade() {
-        let heartbeat = of(&watched);
-        watched.bus.tell(&format!("supervisor.heartbeat.{}", watched.bus.node), &heartbeat).await;
+        say(&watched).await;
         let soon = watched.cluster.beats();
         drop(watched);
         tokio::time::sleep(LEAST).await;
         let _told_or_time = tokio::time::timeout(EVERY - LEAST, soon.notified()).await;
     }
+}
+
+/// Makes known that the node stops, so that nobody waits for it.
+pub async fn leave(watched: &Watched) {
+    watched.leaving.set(true);
+    say(watched).await;
+}
+
+async fn say(watched: &Watched) {
+    watched.bus.tell(&format!("supervisor.heartbeat.{}", watched.bus.node), &of(watched)).await;
 }
 
 fn of(watched: &Watched) -> Heartbeat {

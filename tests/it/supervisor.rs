@@ -4,6 +4,7 @@ mod cluster;
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use harness::client::Client;
 use harness::node::{Node, Options};
@@ -121,6 +122,29 @@ async fn a_new_worker_or_zygote_loses_no_call() {
     for part in status.data()["parts"].as_array().expect("parts") {
         assert_eq!((&part["state"], &part["restarts"]), (&json!("up"), &json!(1)), "{part}");
     }
+    stage.close();
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_meant_does_nothing_and_stays_silent() {
+    let stage = Stage::open().await;
+    let nats = stage.client.nats();
+    let inbox = nats.new_inbox();
+    let mut inbound = nats.subscribe(inbox.clone()).await.unwrap();
+    for (channel, payload) in [
+        ("supervisor.status", json!({"node": "another", "cluster": true})),
+        ("supervisor.restart", json!({"node": "another", "part": "scripts"})),
+        ("supervisor.pool", json!({"node": "another", "resize": {"places": 1}})),
+        ("supervisor.drain", json!({"node": "another"})),
+    ] {
+        nats.publish_with_reply(channel, inbox.clone(), payload.to_string().into()).await.unwrap();
+    }
+    let answer = tokio::time::timeout(Duration::from_secs(1), inbound.next()).await;
+    assert!(answer.is_err(), "{answer:?}");
+    let status = stage.client.call("supervisor.status", &json!({})).await;
+    assert!(status.data()["pool"]["places"] != 1, "{}", status.body);
+    let parts = status.data()["parts"].as_array().expect("parts");
+    assert!(parts.iter().all(|part| part["restarts"] == 0), "{parts:?}");
     stage.close();
 }
 

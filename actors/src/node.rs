@@ -1,21 +1,20 @@
 //! A node: the parts that its roles need, put together; started, made ready, and stopped in order.
 
-use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::actions::Role;
 use protocol::channels::supervisor_pool::Resize;
 use protocol::channels::supervisor_status::{Part, State as PartState};
 use tokio::sync::Notify;
 
-use crate::bus::{self, Bus};
+use crate::bus::{self, Bus, Stop};
 use crate::call::By;
 use crate::config::Config;
 use crate::router::Router;
 use crate::service::Services;
-use crate::slot::Slot;
+use crate::slot::{self, Slot};
 use crate::{scripts, supervisor, worker};
 
 /// Longest wait for the worker's zygote.
@@ -24,8 +23,6 @@ const WORKER: Duration = Duration::from_secs(20);
 const CANCELLED: Duration = Duration::from_secs(1);
 /// How often the node looks whether a part has failed for good.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long a part may be down for good before the node ends itself, for a service manager to start it anew.
-const GRACE: Duration = Duration::from_secs(60);
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +73,12 @@ impl Error {
                 "let this user subscribe to Callboard's subjects and $SRV.>, and publish to inboxes"
             }
             Self::Python(error) => error.remediation(),
-            Self::Scripts(_) => "make the folder readable and writable, or name another with scripts.folder",
+            Self::Scripts(scripts::Error::Folder { .. }) => {
+                "make the folder readable and writable, or name another with scripts.folder"
+            }
+            Self::Scripts(scripts::Error::Store(_) | scripts::Error::Library(_)) => {
+                "look at the disk and at the version of this program; docs/operations.md says more on the store"
+            }
             Self::Setting(_) => "name it on the command line or in the configuration",
             Self::Worker(_) => "run callboard doctor",
             Self::Unlocked => "use a broker on 127.0.0.1, or a kernel that allows the lock",
@@ -102,6 +104,7 @@ pub struct Node {
     worker: worker::Current,
     services: Rc<Services>,
     drain: Duration,
+    give_up: Duration,
 }
 
 /// The actors of a node.
@@ -141,16 +144,23 @@ impl Node {
         let looked_at = Rc::clone(&watched);
         let supervisor =
             Slot::start("supervisor", move || supervisor::Supervisor::new(Rc::clone(&looked_at)));
+        let _only_once = watched.itself.set(Box::new(supervisor.observer()));
+        #[cfg(feature = "faults")]
+        bus::fault::serve(&bus).await?;
         bus.serve(&roles, Rc::new(Router { worker, scripts, supervisor })).await?;
         bus.hear_oneself().await?;
         taking.set(true);
         supervisor::heartbeat::listen(&watched).await?;
-        tokio::task::spawn_local(supervisor::heartbeat::beat(Rc::downgrade(&watched)));
+        let beating = Rc::downgrade(&watched);
+        tokio::task::spawn_local(async move {
+            slot::lasting("heartbeat", async || supervisor::heartbeat::beat(beating.clone()).await).await;
+        });
         // Programs may call the node as soon as they are started.
         services.start();
         services.settled().await;
         let drain = Duration::from_millis(config.node.drain_ms);
-        Ok(Self { bus, url, watched, taking, worker: current, services, drain })
+        let give_up = Duration::from_millis(config.node.give_up_ms);
+        Ok(Self { bus, url, watched, taking, worker: current, services, drain, give_up })
     }
 
     /// Its name in replies.
@@ -174,27 +184,38 @@ impl Node {
     }
 
     async fn part_failed(&self) -> Stopped {
-        let mut down = Duration::ZERO;
-        while down < GRACE {
+        let mut since: Option<Instant> = None;
+        loop {
             tokio::time::sleep(LOOK).await;
-            let failed = (self.watched.parts)().iter().any(|part| part.state == PartState::Failed);
-            down = if failed { down + LOOK } else { Duration::ZERO };
+            // The node goes on without a program.
+            let parts = self.watched.actors();
+            match parts.iter().find(|part| part.state == PartState::Failed) {
+                Some(part) if since.get_or_insert_with(Instant::now).elapsed() >= self.give_up => {
+                    tracing::error!(part = part.name, "is down for good: the node ends, to be started anew");
+                    return Stopped::PartFailed;
+                }
+                Some(_) => {}
+                None => since = None,
+            }
         }
-        Stopped::PartFailed
     }
 
-    /// Stops in order: no new calls, those that run to their end or, past the limit, cancelled; the cells; what is
-    /// left to send.
+    /// Stops in order: no new calls of others; those that run to their end or, past the limit, cancelled; only then
+    /// what parts ask of each other, which running calls may have needed; the cells; what is left to send.
     pub async fn stop(&self) {
         self.taking.set(false);
         supervisor::heartbeat::leave(&self.watched).await;
         let worker = self.worker.borrow().upgrade();
-        // Programs end beside what runs: what they ask for now is not taken any more.
-        let (drained, ()) = tokio::join!(self.bus.drain(self.drain), self.services.stop());
-        if !drained {
-            tracing::warn!("calls were still running and are cancelled");
-            self.bus.held.cancel_all(By::Drain);
-            self.bus.drain(CANCELLED).await;
+        let end = Instant::now() + self.drain;
+        for stop in [Stop::Outside, Stop::All] {
+            let left = end.saturating_duration_since(Instant::now()).max(CANCELLED);
+            // Programs end beside what runs: what they ask for now is not taken any more.
+            let (drained, ()) = tokio::join!(self.bus.drain(stop, left), self.services.stop());
+            if !drained {
+                tracing::warn!("calls were still running and are cancelled");
+                self.bus.held.cancel_all(By::Drain);
+                self.bus.drain(stop, CANCELLED).await;
+            }
         }
         if let Some(worker) = worker {
             worker.pool.stop().await;
@@ -213,8 +234,14 @@ async fn start_worker(
     }
     let command = worker::python::command(&config.python).await?;
     let (bus, settings, made) = (Rc::clone(bus), config.worker.clone(), Rc::clone(current));
+    let grants = config.grant.clone();
+    let kept: RefCell<Option<Rc<worker::State>>> = RefCell::default();
     let slot = Slot::start("worker", move || {
-        let state = worker::State::new(Rc::clone(&bus), &settings, command.clone());
+        // Calls that run and warm cells outlive the actor, unless what it was that failed is the pool.
+        let sound = kept.take().filter(|state| !state.pool.is_broken());
+        let made_anew = || worker::State::new(Rc::clone(&bus), &settings, &grants, command.clone());
+        let state = sound.unwrap_or_else(made_anew);
+        kept.replace(Some(Rc::clone(&state)));
         worker::Worker::new(state, &made)
     });
     let failed = |why: &str| Error::Worker(why.to_owned());
@@ -234,14 +261,10 @@ fn is_loopback(url: &str) -> bool {
 }
 
 async fn start_scripts(config: &Config, bus: &Rc<Bus>) -> Result<Slot<scripts::Scripts>, Error> {
-    let state = scripts::State::open(Rc::clone(bus), scripts_folder(config)?).await?;
+    let data = config.node.data.as_ref().ok_or(Error::Setting("no data folder is named (node.data)"))?;
+    let folder = config.scripts.folder.clone().unwrap_or_else(|| data.join("scripts"));
+    let state = scripts::State::open(Rc::clone(bus), data, folder).await?;
     Ok(Slot::start("scripts", move || scripts::Scripts::new(Rc::clone(&state))))
-}
-
-fn scripts_folder(config: &Config) -> Result<PathBuf, Error> {
-    let below = |data: &PathBuf| data.join("scripts");
-    let folder = config.scripts.folder.clone().or_else(|| config.node.data.as_ref().map(below));
-    folder.ok_or(Error::Setting("no data folder is named (node.data)"))
 }
 
 fn watch(
@@ -272,6 +295,7 @@ fn watch(
         taking: Rc::clone(taking),
         parts: Box::new(parts),
         services: Box::new(move || programs.parts()),
+        itself: OnceCell::new(),
         pool: Box::new(pool),
         resize: Box::new(resize),
         anew,

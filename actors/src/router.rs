@@ -32,14 +32,21 @@ const ACTIONS: &[(&str, Action)] = &[
         Action::Worker(|worker, call| Box::pin(op::macro_render_many::handle(worker, call))),
     ),
     ("script.compile", Action::Worker(|worker, call| Box::pin(op::script_compile::handle(worker, call)))),
-    ("script.fetch", Action::Scripts(scripts::fetch::handle)),
+    ("script.fetch", Action::Scripts(|scripts, call| Box::pin(scripts::fetch::handle(scripts, call)))),
     ("utility.run", Action::Worker(|worker, call| Box::pin(op::utility_run::handle(worker, call)))),
 ];
 
 const CHANNELS: &[(&str, Channel)] = &[
     ("script:check", Channel::Scripts(|scripts, call| Box::pin(scripts::check::handle(scripts, call)))),
+    ("script:create", Channel::Scripts(|scripts, call| Box::pin(scripts::create::handle(scripts, call)))),
+    ("script:defaults", Channel::Scripts(|scripts, call| Box::pin(scripts::defaults::handle(scripts, call)))),
+    ("script:delete", Channel::Scripts(|scripts, call| Box::pin(scripts::delete::handle(scripts, call)))),
     ("script:get", Channel::Scripts(|scripts, call| Box::pin(scripts::get::handle(scripts, call)))),
+    ("script:history", Channel::Scripts(|scripts, call| Box::pin(scripts::history::handle(scripts, call)))),
     ("script:list", Channel::Scripts(|scripts, call| Box::pin(scripts::list::handle(scripts, call)))),
+    ("script:rollback", Channel::Scripts(|scripts, call| Box::pin(scripts::rollback::handle(scripts, call)))),
+    ("script:sync", Channel::Scripts(|scripts, call| Box::pin(scripts::sync::handle(scripts, call)))),
+    ("script:update", Channel::Scripts(|scripts, call| Box::pin(scripts::update::handle(scripts, call)))),
     (
         "supervisor:cancel",
         Channel::Supervisor(|watched, call| Box::pin(supervisor::cancel::handle(watched, call))),

@@ -11,7 +11,7 @@ pub mod pool;
 pub mod restart;
 pub mod status;
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
@@ -25,6 +25,9 @@ use tokio::sync::Notify;
 use crate::bus::Bus;
 use crate::router::{ChannelCall, ChannelFailure, ChannelOutcome};
 
+/// Looks at an actor; nothing once it has gone for good.
+pub type Look = Box<dyn Fn() -> Option<Part>>;
+
 /// How the supervisor looks at the rest of the node, and reaches it.
 pub struct Watched {
     /// To tell and ask other nodes; has the node's name, id, start and the calls that it holds.
@@ -33,8 +36,10 @@ pub struct Watched {
     pub roles: Vec<Role>,
     /// Whether it takes calls.
     pub taking: Rc<Cell<bool>>,
-    /// How its actors are.
+    /// How its other actors are.
     pub parts: Box<dyn Fn() -> Vec<Part>>,
+    /// How the supervisor itself is; known once it is there.
+    pub itself: OnceCell<Look>,
     /// How the programs of its configuration are.
     pub services: Box<dyn Fn() -> Vec<Part>>,
     /// How its cells are, where it is a worker.
@@ -61,10 +66,18 @@ impl Watched {
         self.taking.get() && forks && self.all_parts().iter().all(|part| part.state == State::Up)
     }
 
-    /// Its actors and programs.
+    /// How every actor of the node is.
+    #[must_use]
+    pub fn actors(&self) -> Vec<Part> {
+        let mut parts = (self.parts)();
+        parts.extend(self.itself.get().and_then(|itself| itself()));
+        parts
+    }
+
+    /// How its actors and programs are.
     #[must_use]
     pub fn all_parts(&self) -> Vec<Part> {
-        let mut parts = (self.parts)();
+        let mut parts = self.actors();
         parts.extend((self.services)());
         parts
     }
@@ -110,6 +123,7 @@ impl Handler<RunChannel> for Supervisor {
     type Result = ResponseFuture<ChannelOutcome>;
 
     fn handle(&mut self, message: RunChannel, _: &mut Self::Context) -> Self::Result {
+        crate::faults::point("supervisor");
         (message.handle)(Rc::clone(&self.watched), message.call)
     }
 }

@@ -2,8 +2,15 @@
 //! of adding one.
 
 pub mod script_check;
+pub mod script_create;
+pub mod script_defaults;
+pub mod script_delete;
 pub mod script_get;
+pub mod script_history;
 pub mod script_list;
+pub mod script_rollback;
+pub mod script_sync;
+pub mod script_update;
 pub mod supervisor_cancel;
 pub mod supervisor_drain;
 pub mod supervisor_pool;
@@ -61,8 +68,15 @@ const fn spec<C: Channel>() -> Spec {
 /// Every channel.
 pub const ALL: &[Spec] = &[
     spec::<script_check::ScriptCheck>(),
+    spec::<script_create::ScriptCreate>(),
+    spec::<script_defaults::ScriptDefaults>(),
+    spec::<script_delete::ScriptDelete>(),
     spec::<script_get::ScriptGet>(),
+    spec::<script_history::ScriptHistory>(),
     spec::<script_list::ScriptList>(),
+    spec::<script_rollback::ScriptRollback>(),
+    spec::<script_sync::ScriptSync>(),
+    spec::<script_update::ScriptUpdate>(),
     spec::<supervisor_cancel::SupervisorCancel>(),
     spec::<supervisor_drain::SupervisorDrain>(),
     spec::<supervisor_pool::SupervisorPool>(),

@@ -2,6 +2,7 @@
 
 mod cancels;
 pub(crate) mod deaths;
+mod explained;
 
 use std::time::{Duration, Instant};
 

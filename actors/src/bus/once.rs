@@ -123,7 +123,7 @@ async fn named(bus: &Bus, router: &Router, spec: &'static actions::Spec, taken: 
 /// The deadline of a caller who joined a call that has more time.
 fn passed(deadline: Deadline) -> Failure {
     let timeout_ms = millis(deadline.timeout);
-    Failure::Timeout(Timeout { timeout_ms, stage: Stage::Running, late_ms: None, death: None })
+    Failure::Timeout(Timeout { timeout_ms, stage: Stage::Running, late_ms: None, death: None, output: None })
 }
 
 /// Bytes that an answer holds if it is one that is kept: what the code itself returned or raised.

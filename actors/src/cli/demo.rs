@@ -6,7 +6,7 @@ mod photos;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use callboard::{scripts, telemetry};
+use callboard::telemetry;
 use clap::Args;
 use protocol::actions::Action;
 use protocol::actions::content_render::{ContentRender, Macro, Reply as Page, Status};
@@ -95,8 +95,8 @@ impl Demo {
         telemetry::start(&loaded.config.log, loaded.colour)?;
 
         let clock = root.join("broken_clock.py");
-        let seeded = scripts::defaults::seed(&root).and_then(|()| std::fs::write(&clock, BROKEN_CLOCK));
-        seeded.map_err(|source| Error::File { path: clock, source })?;
+        let written = std::fs::create_dir_all(&root).and_then(|()| std::fs::write(&clock, BROKEN_CLOCK));
+        written.map_err(|source| Error::File { path: clock, source })?;
 
         let start = Instant::now();
         let mut config = loaded.config;

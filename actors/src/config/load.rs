@@ -296,7 +296,10 @@ impl Values {
     fn config(&self) -> Result<Config, Error> {
         let mut sections = serde_json::Map::new();
         for (key, (value, _)) in &self.0 {
-            let Some((section, name)) = key.split_once('.') else { continue };
+            let Some((section, name)) = key.split_once('.') else {
+                sections.insert(key.clone(), value.clone());
+                continue;
+            };
             let section = sections.entry(section).or_insert_with(|| Value::Object(serde_json::Map::new()));
             if let Value::Object(section) = section {
                 section.insert(name.to_owned(), value.clone());
@@ -343,8 +346,11 @@ impl Loaded {
         let timeouts = self.config.timeouts.keys().map(|name| format!("timeouts.{name}"));
         let keys = settings::ALL.iter().map(|setting| setting.key.to_owned()).chain(timeouts);
         let entry = |key: String| {
-            let (section, name) = key.split_once('.')?;
-            let value = config.get(section)?.get(name).filter(|value| !value.is_null()).cloned();
+            let value = match key.split_once('.') {
+                Some((section, name)) => config.get(section)?.get(name),
+                None => config.get(&key),
+            };
+            let value = value.filter(|value| !value.is_null()).cloned();
             let value = if key == "nats.url" { value.map(mask) } else { value };
             Some(Entry { origin: self.origin(&key), value, key })
         };

@@ -1,110 +1,210 @@
-//! The default scripts, part of the program, and how a folder gets them. Their texts live in `scripts/` of the
-//! repository; what a folder has been given is noted in a file of its own there.
+//! The default scripts, part of the program, and how a project gets them. Their texts live in `scripts/` of the
+//! repository; what a project has been given is noted in the store. `script:defaults` says how they stand.
 
-use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::path::Path;
+use std::rc::Rc;
 
-use super::file;
+use protocol::Problem;
+use protocol::channels::script_defaults::{Reply, Request, Standing, State as Stands};
+use protocol::envelope::Project;
 
-/// Notes the hash of each default that the folder was given, by file name.
-const GIVEN: &str = ".defaults.json";
+use super::disk::Given;
+use super::library::{Error, Library, off_thread};
+use super::{State, file};
+use crate::router::{ChannelAnswer, ChannelCall, ChannelFailure, ChannelOutcome};
+use crate::store::objects::hash;
 
-/// File name and text of each.
-pub const BUNDLE: [(&str, &str); 7] = [
-    ("clean_bookmark.py", include_str!("../../../scripts/clean_bookmark.py")),
-    ("gallery.py", include_str!("../../../scripts/gallery.py")),
-    ("photo_archive.py", include_str!("../../../scripts/photo_archive.py")),
-    ("tag_cloud.py", include_str!("../../../scripts/tag_cloud.py")),
-    ("vimeo.py", include_str!("../../../scripts/vimeo.py")),
-    ("word_count.py", include_str!("../../../scripts/word_count.py")),
-    ("youtube.py", include_str!("../../../scripts/youtube.py")),
+/// The version of the bundle: one more whenever a text in it changes.
+pub const VERSION: u32 = 1;
+
+/// A script of the bundle.
+#[derive(Debug, Clone, Copy)]
+pub struct Default {
+    /// Its slug.
+    pub slug: &'static str,
+    /// The text of its file.
+    pub text: &'static str,
+    /// SHA-256 of every text it ever had, the newest last. A file with one of them was not touched by anybody.
+    pub shipped: &'static [&'static str],
+}
+
+macro_rules! default {
+    ($slug:literal, $($shipped:literal),+) => {
+        Default { slug: $slug, text: include_str!(concat!("../../../scripts/", $slug, ".py")), shipped: &[$($shipped),+] }
+    };
+}
+
+/// Every script of the bundle, by slug.
+pub const BUNDLE: [Default; 7] = [
+    default!("clean_bookmark", "a1cf9f9295b71c848ef475dd4484efed7e3f0abceb93b49e4ac0e5395c3611a0"),
+    default!("gallery", "c478ad2df1d4d275e41561bcdd7d56fb3bb173aa420f0791a9c7c74cff86fc63"),
+    default!("photo_archive", "8262783e279656972249b43a1905488c66bbfb15e4da3a9fb437e12a8a187a8b"),
+    default!("tag_cloud", "27b452fc0173c5423671fb2f5f9cf57b41a7f35ca7affe2b9b76832c7194d505"),
+    default!("vimeo", "c3194746c2f0fe39ce0af254cd5220388def258487f00367befc0d677e770d2c"),
+    default!("word_count", "2c03f25eb0ce98100fb39c48748df7d0e3c5231f9cc3f3d39c3cd25f7327e7f3"),
+    default!("youtube", "8da0e57d2d4643c5d4d93b20c300814116dfc98b1e06ae27c70693fab24520d0"),
 ];
 
-/// Gives a folder the defaults that it was never given, and the newer text of those that nobody has touched. One
+/// In earlier versions a file of the folder itself noted the hash of each default that was given, by file name.
+const OLD_NOTE: &str = ".defaults.json";
+
+impl Default {
+    fn newest(&self) -> &'static str {
+        self.shipped.last().copied().unwrap_or_default()
+    }
+
+    fn given(&self) -> Given {
+        let body = hash(file::parts(self.text).body.as_bytes());
+        Given { hash: self.newest().to_owned(), body, bundle: VERSION }
+    }
+
+    fn id(&self) -> Option<protocol::Id> {
+        file::Entries::read(file::parts(self.text).metadata?).id()
+    }
+}
+
+/// Where a script comes from whose file has that hash.
+#[must_use]
+pub fn origin_of(file_hash: &str) -> String {
+    let shipped = BUNDLE.iter().any(|default| default.shipped.contains(&file_hash));
+    if shipped { origin() } else { "user".to_owned() }
+}
+
+fn origin() -> String {
+    format!("default@{VERSION}")
+}
+
+/// Gives a project the defaults that it was never given, and the newer text of those that nobody has touched. One
 /// that the user changed or deleted stays as it is.
 ///
 /// # Errors
-/// The folder or a file cannot be written, or the note of what was given cannot be read.
-pub fn seed(root: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(root)?;
-    let before = read_given(root)?;
-    let mut given = before.clone();
-    for (name, text) in BUNDLE {
-        let newest = file::hash(text);
-        let path = root.join(name);
-        let write = match given.get(name) {
-            None => !path.try_exists()?,
-            Some(old) if *old == newest => continue,
-            Some(old) => std::fs::read_to_string(&path).is_ok_and(|found| file::hash(&found) == *old),
-        };
-        if write {
-            replace(root, name, text)?;
+/// The store failed.
+pub async fn ensure(library: &Library, project: &str) -> Result<(), Error> {
+    ensure_of(library, project, &BUNDLE).await
+}
+
+async fn ensure_of(library: &Library, project: &str, bundle: &[Default]) -> Result<(), Error> {
+    let (mut drafts, mut given) = (Vec::new(), Vec::new());
+    for default in bundle {
+        let known = library.given.borrow().get(&(project.to_owned(), default.slug.to_owned())).cloned();
+        if known.as_ref().is_some_and(|given| given.hash == default.newest()) {
+            continue;
         }
-        given.insert(name.to_owned(), newest);
+        let held = default.id().and_then(|id| library.index.borrow().get(project, id).cloned());
+        let untouched = held.as_ref().is_some_and(|held| {
+            !held.script.gone && default.shipped.contains(&held.script.record.file_hash.as_str())
+        });
+        let current = held.as_ref().is_some_and(|held| held.script.record.file_hash == default.newest());
+        let write = if held.is_some() { untouched && !current } else { known.is_none() };
+        if write {
+            match library.draft_of_text(project, default.slug, default.text, &origin()) {
+                Ok(draft) => drafts.push(draft),
+                // The user has a script of that name: theirs stays.
+                Err(refused) => {
+                    tracing::info!(project, slug = default.slug, %refused, "a default script is not given")
+                }
+            }
+        }
+        // One that the user changed is said to have a newer text until they have looked at it.
+        if write || current || known.is_none() {
+            given.push((default.slug.to_owned(), default.given()));
+        }
     }
-    if given != before {
-        replace(root, GIVEN, &serde_json::to_string_pretty(&given)?)?;
+    if !drafts.is_empty() {
+        library.commit_drafts(drafts).await?;
+    }
+    if !given.is_empty() {
+        library.note_given(project, given).await?;
     }
     Ok(())
 }
 
-fn read_given(root: &Path) -> std::io::Result<BTreeMap<String, String>> {
-    match std::fs::read(root.join(GIVEN)) {
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
-        Err(error) => Err(error),
+/// Takes over the note of an earlier version, once.
+///
+/// # Errors
+/// The store failed.
+pub async fn read_old_note(library: &Library) -> Result<(), Error> {
+    let path = library.root().join(OLD_NOTE);
+    let read = path.clone();
+    let text = off_thread(move || std::fs::read_to_string(read)).await?;
+    let Ok(text) = text else { return Ok(()) };
+    let notes: std::collections::BTreeMap<String, String> = serde_json::from_str(&text).unwrap_or_default();
+    let project = Project::default();
+    let new =
+        |slug: &str| !library.given.borrow().contains_key(&(project.as_str().to_owned(), slug.to_owned()));
+    let given: Vec<(String, Given)> = notes
+        .into_iter()
+        .filter_map(|(name, hash)| Some((name.strip_suffix(".py")?.to_owned(), hash)))
+        .filter(|(slug, _)| BUNDLE.iter().any(|default| default.slug == slug) && new(slug))
+        .map(|(slug, hash)| (slug, Given { hash, body: String::new(), bundle: 0 }))
+        .collect();
+    if !given.is_empty() {
+        library.note_given(project.as_str(), given).await?;
     }
+    off_thread(move || drop(std::fs::remove_file(path))).await
 }
 
-/// Writes a file whole or not at all.
-fn replace(root: &Path, name: &str, text: &str) -> std::io::Result<()> {
-    let mut staged = tempfile::Builder::new().prefix(".").tempfile_in(root)?;
-    staged.write_all(text.as_bytes())?;
-    staged.as_file().sync_all()?;
-    staged.persist(root.join(name))?;
-    std::fs::File::open(root)?.sync_all()
+/// Handles `script:defaults`.
+///
+/// # Errors
+/// A slug is not in the bundle, another script has it, its file has changed, or the store failed.
+pub async fn handle(state: Rc<State>, call: ChannelCall) -> ChannelOutcome {
+    let request: Request = call.read()?;
+    let project = call.origin.project.as_str();
+    state.first_use(project).await;
+    let apply = named(request.apply, "payload.apply")?;
+    let seen = named(request.seen, "payload.seen")?;
+    for default in &apply {
+        let draft = state.library.draft_of_text(project, default.slug, default.text, &origin())?;
+        let done = state.library.commit_draft(draft).await;
+        state.tell().await;
+        done?;
+    }
+    let noted: Vec<_> =
+        apply.iter().chain(&seen).map(|default| (default.slug.to_owned(), default.given())).collect();
+    if !noted.is_empty() {
+        state.library.note_given(project, noted).await?;
+    }
+    let mut scripts = Vec::new();
+    for default in &BUNDLE {
+        scripts.push(standing(&state.library, project, default).await);
+    }
+    Ok(ChannelAnswer::of(&Reply { bundle: VERSION, scripts }))
+}
+
+fn named(slugs: Option<Vec<String>>, path: &str) -> Result<Vec<Default>, ChannelFailure> {
+    let find = |slug: String| BUNDLE.iter().find(|default| default.slug == slug).copied();
+    let found: Option<Vec<Default>> = slugs.unwrap_or_default().into_iter().map(find).collect();
+    found.ok_or_else(|| ChannelFailure::validation(Problem::new(path, "expected slugs of the bundle")))
+}
+
+async fn standing(library: &Library, project: &str, default: &Default) -> Standing {
+    let held = default.id().and_then(|id| library.index.borrow().get(project, id).cloned());
+    let taken =
+        library.index.borrow().project(project).is_some_and(|project| project.bearer(default.slug).is_some());
+    let state = match &held {
+        Some(held) if held.script.gone => Stands::Deleted,
+        Some(held) if held.script.record.file_hash == default.newest() => Stands::Current,
+        Some(_) => Stands::Changed,
+        None if taken => Stands::Hidden,
+        None => Stands::Deleted,
+    };
+    let given = library.given.borrow().get(&(project.to_owned(), default.slug.to_owned())).cloned();
+    let mut standing = Standing {
+        slug: default.slug.to_owned(),
+        state,
+        newer: given.as_ref().is_some_and(|given| given.hash != default.newest()),
+        id: held.map(|held| held.script.record.id),
+        given: None,
+        newest: None,
+    };
+    if state != Stands::Current {
+        standing.newest = Some(file::parts(default.text).body.to_owned());
+        if let Some(given) = given.filter(|given| !given.body.is_empty()) {
+            standing.given = library.body(&given.body).await.ok().map(|body| body.to_string());
+        }
+    }
+    standing
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_default_has_its_metadata() {
-        for (name, text) in BUNDLE {
-            let stem = name.strip_suffix(".py").unwrap();
-            let script = file::script("default", stem, text);
-            assert!(file::parts(text).metadata.contains(&format!("slug: \"{stem}\"")), "{name}");
-            assert!(file::parts(text).metadata.contains(&script.record.id.to_string()), "{name}");
-            assert!(script.record.title != stem && script.record.enabled, "{name}");
-        }
-    }
-
-    #[test]
-    fn what_the_user_deleted_or_changed_stays_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        std::fs::write(path("gallery.py"), "mine").unwrap();
-        seed(folder.path()).unwrap();
-        std::fs::remove_file(path("vimeo.py")).unwrap();
-        std::fs::write(path("youtube.py"), "changed").unwrap();
-        seed(folder.path()).unwrap();
-        assert!(!path("vimeo.py").exists());
-        assert_eq!(std::fs::read_to_string(path("youtube.py")).unwrap(), "changed");
-        assert_eq!(std::fs::read_to_string(path("gallery.py")).unwrap(), "mine");
-        assert!(path("tag_cloud.py").exists());
-    }
-
-    #[test]
-    fn an_older_default_that_nobody_touched_is_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("vimeo.py");
-        std::fs::write(&path, "older").unwrap();
-        let given = BTreeMap::from([("vimeo.py", file::hash("older")), ("youtube.py", file::hash("older"))]);
-        std::fs::write(folder.path().join(GIVEN), serde_json::to_vec(&given).unwrap()).unwrap();
-        seed(folder.path()).unwrap();
-        assert!(std::fs::read_to_string(&path).unwrap().contains("slug: \"vimeo\""));
-        assert!(!folder.path().join("youtube.py").exists(), "deleted by the user");
-    }
-}
+mod tests;

@@ -1,22 +1,29 @@
 //! A script file: metadata in a leading docstring, then the body. The reader is its own small one with a cap,
-//! because general YAML costs seconds on hostile input. Where files lie is the business of `folder`.
+//! because general YAML costs seconds on hostile input. How metadata are written is in `file::write`; where files lie is the
+//! business of `folder`.
+
+pub mod write;
 
 use protocol::Id;
 use protocol::abi::Kind;
-use protocol::actions::script_fetch::Script;
 use protocol::script::Record;
-use sha2::{Digest as _, Sha256};
 
 /// Largest metadata docstring, in bytes.
-const LARGEST: usize = 8 * 1024;
-const OPEN: &str = "\"\"\"\n---\n";
-const CLOSE: &str = "\n---\n\"\"\"";
+pub const LARGEST: usize = 8 * 1024;
+/// Largest version that a file can begin with.
+const LAST_VERSION: u64 = 1_000_000_000;
+/// Most characters of a title, and of any other text in a list; what is longer is cut.
+const LONGEST_TITLE: usize = 200;
+const LONGEST_WORD: usize = 100;
+/// Most items of a list; the others are left out.
+const MOST_WORDS: usize = 20;
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The two parts of a file.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parts<'a> {
-    /// The lines between the `---`; empty if the file has no metadata docstring.
-    pub metadata: &'a str,
+    /// The lines between the `---`; `None` if the file has no metadata docstring.
+    pub metadata: Option<&'a str>,
     /// What follows; line 1 of it is the editor's line 1.
     pub body: &'a str,
     /// How many lines of the file come before the body.
@@ -26,23 +33,36 @@ pub struct Parts<'a> {
 /// Parts a file's text. A docstring that is not closed, or too large, is body.
 #[must_use]
 pub fn parts(text: &str) -> Parts<'_> {
-    let whole = Parts { metadata: "", body: text, lines_before: 0 };
-    let Some(rest) = text.strip_prefix(OPEN) else { return whole };
-    // An empty block closes right where it opens.
-    let (metadata, after) = match rest.strip_prefix(CLOSE.trim_start()) {
-        Some(after) => ("", after),
-        None => match rest.split_once(CLOSE) {
-            Some(found) => found,
-            None => return whole,
-        },
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    let whole = Parts { metadata: None, body: text, lines_before: 0 };
+    let Some(rest) = line(text, "\"\"\"").and_then(|rest| line(rest, "---")) else { return whole };
+    let (mut at, mut before) = (rest, 2);
+    let metadata = loop {
+        let length = rest.len() - at.len();
+        if length > LARGEST {
+            return whole;
+        }
+        before += 1;
+        if let Some(after) = line(at, "---").filter(|after| after.starts_with("\"\"\"")) {
+            at = after.strip_prefix("\"\"\"").unwrap_or(after);
+            break rest.get(..length).unwrap_or_default();
+        }
+        let Some((_, next)) = at.split_once('\n') else { return whole };
+        at = next;
     };
-    if metadata.len() > LARGEST {
-        return whole;
+    let body = at.strip_prefix("\r\n").or_else(|| at.strip_prefix('\n'));
+    let metadata = metadata.strip_suffix('\n').unwrap_or(metadata);
+    Parts {
+        metadata: Some(metadata.strip_suffix('\r').unwrap_or(metadata)),
+        body: body.unwrap_or(at),
+        lines_before: before + u32::from(body.is_some()),
     }
-    let body = after.strip_prefix('\n').unwrap_or(after);
-    let before = text.len() - body.len();
-    let lines = text.bytes().take(before).filter(|byte| *byte == b'\n').count();
-    Parts { metadata, body, lines_before: u32::try_from(lines).unwrap_or(0) }
+}
+
+/// What follows the line `expected`, if `text` begins with it.
+fn line<'a>(text: &'a str, expected: &str) -> Option<&'a str> {
+    let rest = text.strip_prefix(expected)?;
+    rest.strip_prefix("\r\n").or_else(|| rest.strip_prefix('\n'))
 }
 
 /// A value in the metadata.
@@ -53,79 +73,110 @@ enum Value {
     Int(i64),
 }
 
-/// The script that a file's text is, under the slug that its name gives. Metadata that is missing or broken falls
-/// back to defaults: kind `utility`, enabled, version 1, title = slug.
+/// The entries of metadata.
+#[derive(Debug)]
+pub struct Entries<'a>(Vec<(&'a str, Value)>);
+
+impl<'a> Entries<'a> {
+    /// Reads metadata; lines that are no entries say nothing.
+    #[must_use]
+    pub fn read(metadata: &'a str) -> Self {
+        Self(metadata.lines().filter_map(entry).collect())
+    }
+
+    /// The last of that key.
+    fn find(&self, key: &str) -> Option<&Value> {
+        self.0.iter().rev().find(|(known, _)| *known == key).map(|(_, value)| value)
+    }
+
+    fn text(&self, key: &str, longest: usize) -> Option<String> {
+        let Some(Value::Text(text)) = self.find(key) else { return None };
+        let text: String = text.chars().filter(|c| !c.is_control()).take(longest).collect();
+        (!text.trim().is_empty()).then_some(text)
+    }
+
+    fn bool(&self, key: &str) -> Option<bool> {
+        if let Some(Value::Bool(value)) = self.find(key) { Some(*value) } else { None }
+    }
+
+    fn int(&self, key: &str) -> Option<i64> {
+        if let Some(Value::Int(value)) = self.find(key) { Some(*value) } else { None }
+    }
+
+    fn list(&self, key: &str) -> Vec<String> {
+        let text = self.text(key, LARGEST).unwrap_or_default();
+        // Both `"a, b"` and `["a", "b"]` are lists.
+        let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&text);
+        let items =
+            inner.split(',').map(|item| item.trim().trim_matches('"')).filter(|item| !item.is_empty());
+        items.map(|item| item.chars().take(LONGEST_WORD).collect()).take(MOST_WORDS).collect()
+    }
+
+    /// The id that the file claims.
+    #[must_use]
+    pub fn id(&self) -> Option<Id> {
+        self.text("id", LONGEST_WORD).and_then(|id| Id::new(&id))
+    }
+}
+
+/// What is known of a script whose file has these parts. What the metadata do not say, `before` says; else a script is a
+/// utility, enabled, version 1, titled like its slug. Without metadata all of it is as before.
 #[must_use]
-pub fn script(project: &str, slug: &str, text: &str) -> Script {
-    let Parts { metadata, body, .. } = parts(text);
-    let entries: Vec<(&str, Value)> = metadata.lines().filter_map(entry).collect();
-    let find = |key: &str| entries.iter().rev().find(|(known, _)| *known == key).map(|(_, value)| value);
-    let text_of = |key: &str| match find(key) {
-        Some(Value::Text(text)) if !text.is_empty() => Some(text.clone()),
-        _ => None,
-    };
-    let bool_of = |key: &str, default: bool| match find(key) {
-        Some(Value::Bool(value)) => *value,
-        _ => default,
-    };
-    let int_of = |key: &str| match find(key) {
-        Some(Value::Int(value)) => Some(*value),
-        _ => None,
-    };
-    let list_of = |key: &str| {
-        let text = text_of(key).unwrap_or_default();
-        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
-    };
-    let kind = match text_of("kind").as_deref() {
+pub fn describe(project: &str, slug: &str, id: Id, found: &Parts<'_>, before: Option<&Record>) -> Record {
+    let entries = Entries::read(found.metadata.unwrap_or_default());
+    let said = found.metadata.is_some();
+    let kind = match entries.text("kind", LONGEST_WORD).as_deref() {
         Some("macro") => Kind::Macro,
         Some("transform") => Kind::Transform,
-        _ => Kind::Utility,
+        Some("utility") => Kind::Utility,
+        _ => before.map_or(Kind::Utility, |record| record.kind),
     };
-    let record = Record {
-        id: text_of("id").and_then(|id| Id::new(&id)).unwrap_or_else(|| id_of_place(project, slug)),
+    let same_kind = before.filter(|record| record.kind == kind);
+    let unsaid = before.filter(|_| !said);
+    let first = entries.int("version").and_then(|version| u64::try_from(version).ok());
+    Record {
+        id,
         project: project.to_owned(),
         slug: slug.to_owned(),
-        title: text_of("title").unwrap_or_else(|| slug.to_owned()),
+        title: entries
+            .text("title", LONGEST_TITLE)
+            .or_else(|| before.map(|record| record.title.clone()))
+            .unwrap_or_else(|| slug.to_owned()),
         kind,
-        entrypoint: text_of("entrypoint").unwrap_or_else(|| kind.entrypoint().to_owned()),
-        enabled: bool_of("enabled", true),
-        version: int_of("version").and_then(|version| u64::try_from(version).ok()).unwrap_or(1),
-        content_hash: hash(body),
-        aliases: list_of("aliases"),
-        order: int_of("order").unwrap_or(0),
-        fresh: bool_of("fresh", false),
-        capabilities: list_of("capabilities"),
-    };
-    Script { record, body: body.to_owned() }
-}
-
-/// SHA-256 in hexadecimal digits.
-#[must_use]
-pub fn hash(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The id of a script whose file names none: the same one at every reading, another one in another place.
-fn id_of_place(project: &str, slug: &str) -> Id {
-    let digest = Sha256::digest(format!("{project}/{slug}"));
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(digest.iter()).for_each(|(byte, digest)| *byte = *digest);
-    Id::from(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+        entrypoint: entries
+            .text("entrypoint", LONGEST_WORD)
+            .or_else(|| same_kind.map(|record| record.entrypoint.clone()))
+            .unwrap_or_else(|| kind.entrypoint().to_owned()),
+        enabled: entries.bool("enabled").or(before.map(|record| record.enabled)).unwrap_or(true),
+        version: first.filter(|version| (1..=LAST_VERSION).contains(version)).unwrap_or(1),
+        content_hash: crate::store::objects::hash(found.body.as_bytes()),
+        aliases: unsaid.map_or_else(|| entries.list("aliases"), |record| record.aliases.clone()),
+        order: unsaid.map_or_else(|| entries.int("order").unwrap_or(0), |record| record.order),
+        fresh: unsaid.map_or_else(|| entries.bool("fresh").unwrap_or(false), |record| record.fresh),
+        capabilities: unsaid
+            .map_or_else(|| entries.list("capabilities"), |record| record.capabilities.clone()),
+        created_at: 0,
+        updated_at: 0,
+        file_hash: String::new(),
+        origin: before.map_or_else(|| "user".to_owned(), |record| record.origin.clone()),
+    }
 }
 
 /// `key: value`; strings in double quotes, bool and int bare, other bare words are text.
 fn entry(line: &str) -> Option<(&str, Value)> {
     let (key, value) = line.split_once(':')?;
-    let value = value.trim();
-    let value = match value {
+    Some((key.trim(), value_of(value.trim())?))
+}
+
+fn value_of(value: &str) -> Option<Value> {
+    Some(match value {
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),
         _ => match value.strip_prefix('"') {
             Some(rest) => Value::Text(unquote(rest)?),
             None => value.parse().map_or_else(|_| Value::Text(value.to_owned()), Value::Int),
         },
-    };
-    Some((key.trim(), value))
+    })
 }
 
 /// The text up to the closing quote, `\"` and `\\` undone; `None` if it is not closed or more follows.
@@ -144,14 +195,14 @@ fn unquote(rest: &str) -> Option<String> {
     }
 }
 
-/// The slug that a file's stem gives: lower case, other characters become `_`, trimmed, empty → `script`.
+/// The slug that a name gives: lower case, other characters become `_`, trimmed, empty → `script`.
 #[must_use]
-pub fn slug(stem: &str) -> String {
-    let lower = stem.to_lowercase();
+pub fn slug(name: &str) -> String {
+    let lower = name.to_lowercase();
     let plain: String = lower
         .chars()
         .map(|c| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '_' })
-        .take(100)
+        .take(LONGEST_WORD)
         .collect();
     match plain.trim_matches('_') {
         "" => "script".to_owned(),
@@ -159,74 +210,11 @@ pub fn slug(stem: &str) -> String {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FILE: &str = "\"\"\"\n---\nid: \"0192f1c0-0000-7000-8000-000000000001\"\ntitle: \"A \\\"b\\\" \\\\\"\nkind: macro\nenabled: false\nversion: 3\norder: -2\nunknown: 5\n---\n\"\"\"\nimport re\n";
-
-    #[test]
-    fn metadata_and_body_are_told_apart() {
-        let found = script("default", "gallery", FILE);
-        assert_eq!(found.record.title, "A \"b\" \\");
-        assert_eq!(
-            (found.record.kind, found.record.enabled, found.record.version, found.record.order),
-            (Kind::Macro, false, 3, -2)
-        );
-        assert_eq!(found.record.entrypoint, "render");
-        assert_eq!(found.body, "import re\n");
-        assert_eq!(parts(FILE).lines_before, 11);
-    }
-
-    #[test]
-    fn broken_metadata_falls_back_to_defaults() {
-        for text in [
-            "x = 1\n",
-            "\"\"\"\n---\nno end\n",
-            "\"\"\"\n---\n---\n\"\"\"\nx = 1\n",
-            "\"\"\"\n---\nkind\ntitle: \"open\nversion: many\n---\n\"\"\"\n",
-        ] {
-            let record = script("default", "a", text).record;
-            assert_eq!(
-                (record.kind, record.enabled, record.version, record.title.as_str()),
-                (Kind::Utility, true, 1, "a"),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_huge_docstring_is_no_metadata() {
-        let text = format!("{OPEN}{}{CLOSE}\n", "a: 1\n".repeat(10_000));
-        assert_eq!(parts(&text).metadata, "");
-    }
-
-    #[test]
-    fn a_file_without_an_id_keeps_the_one_of_its_place() {
-        assert_eq!(script("p", "a", "x").record.id, script("p", "a", "y").record.id);
-        assert_ne!(script("p", "a", "x").record.id, script("q", "a", "x").record.id);
-    }
-
-    #[test]
-    fn a_slug_never_leaves_the_folder() {
-        for (stem, expected) in [
-            ("My Macro", "my_macro"),
-            ("../../etc/passwd", "etc_passwd"),
-            ("ÄÖ", "script"),
-            ("", "script"),
-            ("a.b", "a_b"),
-        ] {
-            assert_eq!(slug(stem), expected);
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_text_breaks_the_reader(text in ".{0,200}") {
-            let framed = format!("{OPEN}{text}{CLOSE}\nbody");
-            let _ = script("p", "s", &framed);
-            let found = parts(&text);
-            proptest::prop_assert_eq!(found.body, &text);
-        }
-    }
+/// The slug that a file's name gives.
+#[must_use]
+pub fn slug_of_file(file: &str) -> String {
+    slug(file.strip_suffix(".py").unwrap_or(file))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,64 +1,178 @@
 //! The folder of script files: `<slug>.py` for project `default`, `<project>/<slug>.py` for others. Opened relative
-//! to the folder and beneath it only, following no links, so that nothing outside is ever read. What a file's text
-//! means is in `file`.
+//! to the folder and beneath it only, following no links, so that nothing outside is ever read. Writing is in `folder::write`;
+//! what a file's text means is in `file`.
 
-use std::collections::HashSet;
+pub mod write;
+
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use protocol::abi::LARGEST_BODY;
-use protocol::actions::script_fetch::Script;
 use protocol::channels::script_list::FileError;
 use protocol::envelope::Project;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, openat2, statat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat2, statat};
 
-use super::catalog::Found;
-use super::file;
+use crate::store::objects::hash;
 
-/// Reads every project.
+/// A file whose last change is not older than this when it is read may change again without a trace in its stamp.
+const FRESH: Duration = Duration::from_secs(2);
+/// Longest name of a file, in bytes: what its slug and a suffix can make of it must be a name as well.
+const LONGEST_NAME: usize = 255;
+
+/// What tells a file from the one that was read, as far as the system says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    size: i64,
+    modified: (i64, u64),
+    changed: (i64, u64),
+}
+
+/// A file as it was read the last time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownFile {
+    /// SHA-256 of its whole text.
+    pub hash: String,
+    /// Its stamp, if an equal one proves that nothing has changed.
+    pub stamp: Option<Stamp>,
+}
+
+/// What is known of files, by project and name.
+pub type Known = HashMap<String, HashMap<String, KnownFile>>;
+
+/// A script file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its name in the project's folder.
+    pub file: String,
+    /// SHA-256 of its whole text.
+    pub hash: String,
+    /// Its text; `None` if it is the one that is known.
+    pub text: Option<String>,
+    /// Its stamp, if an equal one will prove that nothing has changed.
+    pub stamp: Option<Stamp>,
+}
+
+/// The files of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// Whose.
+    pub project: String,
+    /// Script files, by name.
+    pub seen: Vec<Seen>,
+    /// Files that cannot be taken as scripts.
+    pub errors: Vec<FileError>,
+    /// Whether the folder could be read; if not, nothing is said about what is in it.
+    pub read: bool,
+}
+
+/// Reads every project. Texts of files that are as `known` are left out; with `trust` a file whose stamp is known is not even
+/// opened.
 ///
 /// # Errors
-/// The folder itself cannot be read. A file that cannot is in [`Found::errors`].
-pub fn read(root: &Path) -> std::io::Result<Found> {
-    let folder: OwnedFd = File::open(root)?.into();
-    let mut found = Found::default();
-    let projects = read_project(folder.as_fd(), Project::default().as_str(), &mut found)?;
+/// The folder itself cannot be read. A file that cannot is in [`Files::errors`].
+pub fn read(root: &Path, known: &Known, trust: bool) -> std::io::Result<Vec<Files>> {
+    let folder = root_of(root)?;
+    let (first, projects) = read_project(folder.as_fd(), Project::default().as_str(), known, trust)?;
+    let mut all = vec![first];
     for name in projects {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match openat2(&folder, &name, flags, Mode::empty(), beneath()) {
-            Ok(folder) => {
-                read_project(folder.as_fd(), &name, &mut found)?;
-            }
+        let files = open_beneath(folder.as_fd(), &name)
+            .and_then(|folder| read_project(folder.as_fd(), &name, known, trust));
+        all.push(match files {
+            Ok((files, _)) => files,
             Err(why) => {
-                found.errors.push((name.clone(), FileError { file: String::new(), problem: why.to_string() }))
+                let error = FileError { file: String::new(), problem: why.to_string() };
+                Files { project: name, seen: Vec::new(), errors: vec![error], read: false }
             }
-        }
+        });
     }
-    Ok(found)
+    Ok(all)
+}
+
+/// What lies in the place of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing.
+    Free,
+    /// A text, by its SHA-256.
+    Text(String),
+    /// Something that is no script file.
+    Unreadable,
+}
+
+/// What lies in the place of a project's file now.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn place(root: &Path, project: &str, file: &str) -> std::io::Result<Place> {
+    let Some(folder) = of_project(root, project)? else { return Ok(Place::Free) };
+    match statat(&folder, file, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(rustix::io::Errno::NOENT) => Ok(Place::Free),
+        _ => Ok(read_file(folder.as_fd(), file)
+            .map_or(Place::Unreadable, |(text, _)| Place::Text(hash(text.as_bytes())))),
+    }
+}
+
+/// The text of a project's file, if it can be read.
+#[must_use]
+pub fn text(root: &Path, project: &str, file: &str) -> Option<String> {
+    let folder = of_project(root, project).ok()??;
+    read_file(folder.as_fd(), file).ok().map(|(text, _)| text)
+}
+
+fn of_project(root: &Path, project: &str) -> std::io::Result<Option<OwnedFd>> {
+    let folder = root_of(root)?;
+    if project == Project::default().as_str() {
+        return Ok(Some(folder));
+    }
+    match open_beneath(folder.as_fd(), project) {
+        Ok(folder) => Ok(Some(folder)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn root_of(root: &Path) -> std::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(root, flags, Mode::empty())?)
+}
+
+fn open_beneath(folder: BorrowedFd<'_>, name: &str) -> std::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(openat2(folder, name, flags, Mode::empty(), beneath())?)
 }
 
 fn beneath() -> ResolveFlags {
     ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS
 }
 
-/// Reads the files of one project; gives the names of folders beside them that can be projects.
-fn read_project(folder: BorrowedFd<'_>, project: &str, found: &mut Found) -> std::io::Result<Vec<String>> {
-    let mut files = Vec::new();
+/// Reads the files of one project; gives the names of folders beside them that can be projects as well.
+fn read_project(
+    folder: BorrowedFd<'_>,
+    project: &str,
+    known: &Known,
+    trust: bool,
+) -> std::io::Result<(Files, Vec<String>)> {
+    let mut names = Vec::new();
     let mut folders = Vec::new();
+    let mut files = Files { project: project.to_owned(), seen: Vec::new(), errors: Vec::new(), read: true };
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().to_str().map(str::to_owned) else {
-            let problem = "the name is not UTF-8".to_owned();
-            found.errors.push((project.to_owned(), FileError { file: String::new(), problem }));
+            let file = entry.file_name().to_string_lossy().into_owned();
+            files.errors.push(FileError { file, problem: "the name is not UTF-8".to_owned() });
             continue;
         };
         if name.starts_with('.') {
             continue;
         }
         if name.ends_with(".py") {
-            files.push(name);
+            names.push(name);
         } else if is_folder(folder, &name)
             && Project::new(&name).is_some()
             && name != Project::default().as_str()
@@ -66,19 +180,18 @@ fn read_project(folder: BorrowedFd<'_>, project: &str, found: &mut Found) -> std
             folders.push(name);
         }
     }
-    files.sort();
-    let mut taken = Taken::default();
-    for name in files {
-        match read_file(folder, &name) {
-            Ok(text) => {
-                let stem = name.strip_suffix(".py").unwrap_or(&name);
-                found.scripts.push(taken.claim(project, &file::slug(stem), &text));
-            }
-            Err(problem) => found.errors.push((project.to_owned(), FileError { file: name, problem })),
+    names.sort();
+    folders.sort();
+    let known = known.get(project);
+    let now = SystemTime::now();
+    for name in names {
+        let before = known.and_then(|known| known.get(&name));
+        match look(folder, &name, before, trust, now) {
+            Ok(seen) => files.seen.push(seen),
+            Err(problem) => files.errors.push(FileError { file: name, problem }),
         }
     }
-    folders.sort();
-    Ok(folders)
+    Ok((files, folders))
 }
 
 fn is_folder(folder: BorrowedFd<'_>, name: &str) -> bool {
@@ -86,92 +199,89 @@ fn is_folder(folder: BorrowedFd<'_>, name: &str) -> bool {
     stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
+fn look(
+    folder: BorrowedFd<'_>,
+    name: &str,
+    before: Option<&KnownFile>,
+    trust: bool,
+    now: SystemTime,
+) -> Result<Seen, String> {
+    if let Some(KnownFile { hash, stamp: Some(stamp) }) = before.filter(|_| trust) {
+        let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|why| why.to_string())?;
+        if stamp_of(&stat) == *stamp {
+            return Ok(Seen { file: name.to_owned(), hash: hash.clone(), text: None, stamp: Some(*stamp) });
+        }
+    }
+    let (text, stat) = read_file(folder, name)?;
+    let hash = hash(text.as_bytes());
+    let stamp = Some(stamp_of(&stat)).filter(|stamp| is_settled(stamp, now));
+    let text = Some(text).filter(|_| before.is_none_or(|before| before.hash != hash));
+    Ok(Seen { file: name.to_owned(), hash, text, stamp })
+}
+
+fn stamp_of(stat: &Stat) -> Stamp {
+    #[allow(
+        clippy::useless_conversion,
+        clippy::unnecessary_fallible_conversions,
+        reason = "the widths differ between machines"
+    )]
+    let nanos = |n| u64::try_from(n).unwrap_or(0);
+    Stamp {
+        device: stat.st_dev,
+        inode: stat.st_ino,
+        size: stat.st_size,
+        modified: (stat.st_mtime, nanos(stat.st_mtime_nsec)),
+        changed: (stat.st_ctime, nanos(stat.st_ctime_nsec)),
+    }
+}
+
+/// Whether the file's last change is so long ago that another one would show.
+fn is_settled(stamp: &Stamp, now: SystemTime) -> bool {
+    let seconds =
+        now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().saturating_sub(FRESH).as_secs();
+    i64::try_from(seconds).is_ok_and(|seconds| stamp.changed.0 < seconds)
+}
+
 /// Reads a regular file with one name, at most 1 MiB of UTF-8.
-fn read_file(folder: BorrowedFd<'_>, name: &str) -> Result<String, String> {
-    // Without NONBLOCK, opening a FIFO would wait for its writer.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let fd = openat2(folder, name, flags, Mode::empty(), beneath()).map_err(|why| match why {
-        rustix::io::Errno::LOOP => "a link: scripts are plain files".to_owned(),
-        other => other.to_string(),
+fn read_file(folder: BorrowedFd<'_>, name: &str) -> Result<(String, Stat), String> {
+    if name.len() > LONGEST_NAME {
+        return Err("the name is too long".to_owned());
+    }
+    let (file, stat) = open_plain(folder, name).map_err(|why| match why {
+        Unusable::System(rustix::io::Errno::LOOP) => "a link: scripts are plain files".to_owned(),
+        Unusable::System(other) => other.to_string(),
+        Unusable::NotPlain => "not a plain file".to_owned(),
+        Unusable::ManyNames => "a file with several names (hard links)".to_owned(),
     })?;
-    let file = File::from(fd);
-    let metadata = file.metadata().map_err(|why| why.to_string())?;
-    if !metadata.is_file() {
-        return Err("not a plain file".to_owned());
-    }
-    if std::os::unix::fs::MetadataExt::nlink(&metadata) != 1 {
-        return Err("a file with several names (hard links)".to_owned());
-    }
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(usize::try_from(stat.st_size).unwrap_or(0).min(LARGEST_BODY) + 1);
     file.take(LARGEST_BODY as u64 + 1).read_to_end(&mut bytes).map_err(|why| why.to_string())?;
     if bytes.len() > LARGEST_BODY {
         return Err("larger than 1 MiB".to_owned());
     }
-    String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())
+    let text = String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
+    Ok((text, stat))
 }
 
-/// Slugs and ids that files before this one have.
-#[derive(Default)]
-struct Taken {
-    slugs: HashSet<String>,
-    ids: HashSet<protocol::Id>,
+/// Why a file is not opened.
+enum Unusable {
+    System(rustix::io::Errno),
+    NotPlain,
+    ManyNames,
 }
 
-impl Taken {
-    /// The script of a file; a slug that is taken gets `_2`, `_3`, an id that is taken gives way to that of its place.
-    fn claim(&mut self, project: &str, wanted: &str, text: &str) -> Script {
-        let numbered = (2_u32..).map(|n| format!("{wanted}_{n}"));
-        let free = std::iter::once(wanted.to_owned()).chain(numbered).find(|slug| !self.slugs.contains(slug));
-        let slug = free.unwrap_or_else(|| wanted.to_owned());
-        let mut script = file::script(project, &slug, text);
-        if self.ids.contains(&script.record.id) {
-            script.record.id = file::script(project, &slug, "").record.id;
-        }
-        self.ids.insert(script.record.id);
-        self.slugs.insert(slug);
-        script
+fn open_plain(folder: BorrowedFd<'_>, name: &str) -> Result<(File, Stat), Unusable> {
+    // Without NONBLOCK, opening a FIFO would wait for its writer.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let fd = openat2(folder, name, flags, Mode::empty(), beneath()).map_err(Unusable::System)?;
+    let stat = fstat(&fd).map_err(Unusable::System)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Unusable::NotPlain);
     }
+    if stat.st_nlink != 1 {
+        return Err(Unusable::ManyNames);
+    }
+    Ok((File::from(fd), stat))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::symlink;
-
-    #[test]
-    fn a_project_per_folder_and_nothing_through_a_link() {
-        let outside = tempfile::tempdir().unwrap();
-        std::fs::write(outside.path().join("secret.py"), "secret").unwrap();
-        let root = tempfile::tempdir().unwrap();
-        let path = |name: &str| root.path().join(name);
-        std::fs::create_dir(path("blog")).unwrap();
-        std::fs::write(path("a.py"), "x = 1").unwrap();
-        std::fs::write(path("blog/a.py"), "x = 2").unwrap();
-        std::fs::write(path("notes.txt"), "no script").unwrap();
-        std::fs::write(path("large.py"), vec![b'#'; LARGEST_BODY + 1]).unwrap();
-        std::fs::write(path("binary.py"), [0xff, 0xfe]).unwrap();
-        std::fs::write(path("twice.py"), "x").unwrap();
-        std::fs::hard_link(path("twice.py"), path("again.py")).unwrap();
-        symlink(outside.path().join("secret.py"), path("link.py")).unwrap();
-        symlink(outside.path(), path("linked")).unwrap();
-        rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe.py"), Mode::RUSR).unwrap();
-        let found = read(root.path()).unwrap();
-        let scripts: Vec<_> =
-            found.scripts.iter().map(|s| (s.record.project.as_str(), s.body.as_str())).collect();
-        assert_eq!(scripts, [("default", "x = 1"), ("blog", "x = 2")]);
-        let mut errors: Vec<_> = found.errors.iter().map(|(_, error)| error.file.as_str()).collect();
-        errors.sort_unstable();
-        assert_eq!(errors, ["again.py", "binary.py", "large.py", "link.py", "pipe.py", "twice.py"]);
-    }
-
-    #[test]
-    fn names_that_clash_get_a_number_and_ids_that_clash_a_new_one() {
-        let root = tempfile::tempdir().unwrap();
-        let text = "\"\"\"\n---\nid: \"0192f1c0-0000-7000-8000-000000000001\"\n---\n\"\"\"\n";
-        std::fs::write(root.path().join("A b.py"), text).unwrap();
-        std::fs::write(root.path().join("a_b.py"), text).unwrap();
-        let scripts = read(root.path()).unwrap().scripts;
-        assert_eq!([scripts[0].record.slug.as_str(), scripts[1].record.slug.as_str()], ["a_b", "a_b_2"]);
-        assert_ne!(scripts[0].record.id, scripts[1].record.id);
-    }
-}
+mod tests;

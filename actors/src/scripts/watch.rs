@@ -9,6 +9,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
 use super::State;
+use super::folder::write::DRAFT;
 
 /// How long the folder must be quiet before it is read: saving is several events.
 const QUIET: Duration = Duration::from_millis(25);
@@ -30,7 +31,7 @@ pub fn watch(root: &Path) -> Result<Edits, String> {
     // One place: it only matters whether something happened since the last look.
     let (sender, noticed) = mpsc::channel(1);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.map_or(true, |event| !event.kind.is_access()) {
+        if event.map_or(true, |event| matters(&event)) {
             let _already_noticed = sender.try_send(());
         }
     })
@@ -39,8 +40,16 @@ pub fn watch(root: &Path) -> Result<Edits, String> {
     Ok(Edits { _watcher: watcher, noticed })
 }
 
-/// Reads the folder after each burst of edits, as long as the role lives.
-pub async fn follow(state: Weak<State>, mut edits: Edits) {
+/// Whether an event can be an edit. Our own drafts are none.
+fn matters(event: &notify::Event) -> bool {
+    let is_draft = |path: &std::path::PathBuf| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(DRAFT))
+    };
+    !event.kind.is_access() && (event.paths.is_empty() || !event.paths.iter().all(is_draft))
+}
+
+/// Compares the folder after each burst of edits, as long as the role lives.
+pub async fn follow(state: &Weak<State>, edits: &mut Edits) {
     while edits.noticed.recv().await.is_some() {
         for _ in 0..PATIENCE {
             if tokio::time::timeout(QUIET, edits.noticed.recv()).await.is_err() {
@@ -49,7 +58,7 @@ pub async fn follow(state: Weak<State>, mut edits: Edits) {
         }
         let Some(state) = state.upgrade() else { return };
         if let Err(error) = state.scan().await {
-            tracing::error!(%error, "the folder of scripts cannot be read");
+            tracing::error!(%error, "files and scripts could not be compared");
         }
     }
 }

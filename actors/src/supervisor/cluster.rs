@@ -194,6 +194,10 @@ fn small(figure: usize) -> u32 {
 pub(super) async fn gather(watched: &Watched, question: &str, named: bool) -> Option<Vec<Member>> {
     let me = (watched.bus.node.clone(), watched.bus.id);
     let cluster = &watched.cluster;
+    // One that stops has said so: the others count without it.
+    if watched.leaving.get() && !named {
+        return None;
+    }
     if !named {
         let before = cluster.before(&me, Instant::now());
         let wait = STEP * u32::try_from(before).unwrap_or(u32::MAX).min(u32::from(u8::MAX));

@@ -1,25 +1,36 @@
-//! Scripts as a worker knows them: fetched over the bus, kept until it is told that they changed.
+//! Scripts as a worker knows them: fetched over the bus. What a name means is kept until it is told that it changed; a body, which
+//! is known by its hash, never changes.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::rc::Rc;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
+use futures_util::stream::{self, LocalBoxStream};
 use protocol::abi::Kind;
 use protocol::actions::{Action as _, script_fetch};
+use protocol::capability::Capability;
 use protocol::script::Record;
 use protocol::{Failure, Id};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::bus::{Bus, Error};
+use crate::bus::Bus;
 use crate::call::Origin;
+use crate::config::grant::Grant;
+use crate::worker::pool::Pool;
 
 /// Longest wait for the role that keeps scripts.
 const FETCH: Duration = Duration::from_secs(2);
+/// Most characters of a capability that are shown to a caller.
+const LONGEST_CAPABILITY: usize = 200;
 /// Names that are kept, found or not. Beyond that all are asked for anew.
 const MOST_NAMES: usize = 10_000;
+/// Bodies that are kept, in bytes of text. Beyond that all are forgotten, and what is used comes back.
+const MOST_TEXT: usize = 32 << 20;
 
 /// What tells groups of cells apart: all of a script that its cells depend on, as the first half of
 /// their SHA-256.
@@ -30,12 +41,15 @@ impl Key {
     /// Of cells that only parse.
     pub const COMPILER: Self = Self([0; 16]);
 
-    fn of(record: &Record) -> Self {
+    fn of(record: &Record, granted: &[Capability]) -> Self {
         let Record { project, id, slug, content_hash, entrypoint, kind, fresh, .. } = record;
-        let digest = Sha256::digest(format!(
-            "{project}/{id}/{slug}/{content_hash}/{entrypoint}/{}/{fresh}",
-            kind.as_str()
-        ));
+        let kind = kind.as_str();
+        let mut text = format!("{project}/{id}/{slug}/{content_hash}/{entrypoint}/{kind}/{fresh}");
+        for capability in granted {
+            text.push('\0');
+            text.push_str(&capability.to_string());
+        }
+        let digest = Sha256::digest(text);
         let mut key = [0; 16];
         key.iter_mut().zip(digest.iter()).for_each(|(byte, digest)| *byte = *digest);
         Self(key)
@@ -51,16 +65,32 @@ pub struct Script {
     pub body: String,
     /// Tells its cells from others'.
     pub key: Key,
+    /// What its cells may do beyond their own memory.
+    pub granted: Vec<Capability>,
+    /// What it asks for and was not granted; it is not called then.
+    pub lacks: Option<String>,
     /// Whether it has a `render_many`; known once a cell has loaded it.
     pub many: Cell<Option<bool>>,
 }
 
 impl Script {
-    /// A script as it was fetched.
+    /// A script as it was fetched, with what the configuration grants it.
     #[must_use]
-    pub fn new(fetched: script_fetch::Script) -> Self {
+    pub fn new(fetched: script_fetch::Script, grants: &[Grant]) -> Self {
         let script_fetch::Script { record, body } = fetched;
-        Self { key: Key::of(&record), record, body, many: Cell::new(None) }
+        let own = grants.iter().filter(|grant| grant.is_to_script(&record.project, &record.slug));
+        let offered: Vec<&Capability> = own.flat_map(|grant| &grant.capabilities).collect();
+        let mut granted = Vec::new();
+        let mut lacks = None;
+        for asked in &record.capabilities {
+            match Capability::new(asked).filter(|capability| offered.contains(&capability)) {
+                Some(capability) => granted.push(capability),
+                None => lacks = lacks.or_else(|| Some(asked.chars().take(LONGEST_CAPABILITY).collect())),
+            }
+        }
+        granted.sort_unstable();
+        granted.dedup();
+        Self { key: Key::of(&record, &granted), record, body, granted, lacks, many: Cell::new(None) }
     }
 }
 
@@ -69,16 +99,45 @@ type Names = HashMap<String, Option<Rc<Script>>>;
 /// The scripts that this worker has met.
 pub struct Scripts {
     bus: Rc<Bus>,
+    grants: Vec<Grant>,
     known: RefCell<HashMap<String, Names>>,
+    bodies: RefCell<Bodies>,
     /// Counts what was forgotten, so that an answer that was under way at the time is not kept.
     forgotten: Cell<u64>,
+    /// What was told and not yet looked at.
+    news: RefCell<Option<News>>,
+}
+
+/// Bodies by their hash, which never change.
+#[derive(Default)]
+struct Bodies {
+    kept: HashMap<String, Rc<str>>,
+    size: usize,
+}
+
+impl Bodies {
+    fn keep(&mut self, hash: &str, body: &Rc<str>) {
+        if self.size + body.len() > MOST_TEXT {
+            *self = Self::default();
+        }
+        if self.kept.insert(hash.to_owned(), Rc::clone(body)).is_none() {
+            self.size += body.len();
+        }
+    }
 }
 
 impl Scripts {
     /// Knows none yet.
     #[must_use]
-    pub fn new(bus: Rc<Bus>) -> Self {
-        Self { bus, known: RefCell::default(), forgotten: Cell::new(0) }
+    pub fn new(bus: Rc<Bus>, grants: Vec<Grant>) -> Self {
+        Self {
+            bus,
+            grants,
+            known: RefCell::default(),
+            bodies: RefCell::default(),
+            forgotten: Cell::new(0),
+            news: RefCell::default(),
+        }
     }
 
     /// The enabled script of that kind that bears `name`.
@@ -86,6 +145,7 @@ impl Scripts {
     /// # Errors
     /// There is none, or the role that keeps scripts does not answer.
     pub async fn find(&self, origin: &Origin, kind: Kind, name: &str) -> Result<Rc<Script>, Failure> {
+        self.catch_up();
         if let Some(known) = self.known(origin, name) {
             return runnable(known, kind, name);
         }
@@ -103,6 +163,7 @@ impl Scripts {
         kind: Kind,
         names: &[String],
     ) -> Result<HashMap<String, Rc<Script>>, Failure> {
+        self.catch_up();
         let unknown: Vec<String> =
             names.iter().filter(|name| self.known(origin, name).is_none()).cloned().collect();
         let mut found: Names = HashMap::new();
@@ -124,28 +185,111 @@ impl Scripts {
     async fn fetch(&self, origin: &Origin, names: Vec<String>) -> Result<Vec<Option<Rc<Script>>>, Failure> {
         let before = self.forgotten.get();
         let within = Origin { deadline: origin.deadline.no_later_than(FETCH), ..origin.clone() };
-        let question = script_fetch::Request { scripts: names };
-        let asked = self.bus.ask(script_fetch::ScriptFetch::NAME, &question, &within).await;
-        let answer: script_fetch::Reply = match asked {
-            Err(Failure::Timeout(_)) if !origin.deadline.left().is_zero() => {
-                return Err(Failure::unavailable(script_fetch::ScriptFetch::NAME, 1_000));
+        let mut scripts: Vec<Option<Rc<Script>>> = Vec::new();
+        while let Some(left) = names.get(scripts.len()..).filter(|left| !left.is_empty()) {
+            let question = script_fetch::Request { scripts: left.to_vec(), contents: Vec::new() };
+            let answer = self.ask(&question, origin, &within).await?;
+            if answer.scripts.is_empty() || answer.scripts.len() > left.len() {
+                return Err(Failure::response("scripts", "another number of scripts than was asked for"));
             }
-            asked => asked?,
-        };
-        if answer.scripts.len() != question.scripts.len() {
-            return Err(Failure::response("scripts", "another number of scripts than was asked for"));
+            scripts.extend(self.with_bodies(answer.scripts, origin, &within).await?);
         }
-        let scripts: Vec<_> =
-            answer.scripts.into_iter().map(|found| found.map(Script::new).map(Rc::new)).collect();
         if self.forgotten.get() == before {
             let mut known = self.known.borrow_mut();
-            let names = known.entry(origin.project.as_str().to_owned()).or_default();
-            if names.len() + scripts.len() > MOST_NAMES {
-                names.clear();
+            let kept = known.entry(origin.project.as_str().to_owned()).or_default();
+            if kept.len() + scripts.len() > MOST_NAMES {
+                kept.clear();
             }
-            names.extend(question.scripts.into_iter().zip(scripts.iter().cloned()));
+            kept.extend(names.into_iter().zip(scripts.iter().cloned()));
         }
         Ok(scripts)
+    }
+
+    async fn ask(
+        &self,
+        question: &script_fetch::Request,
+        origin: &Origin,
+        within: &Origin,
+    ) -> Result<script_fetch::Reply, Failure> {
+        match self.bus.ask(script_fetch::ScriptFetch::NAME, question, within).await {
+            Err(Failure::Timeout(_)) if !origin.deadline.left().is_zero() => {
+                Err(Failure::unavailable(script_fetch::ScriptFetch::NAME, 1_000))
+            }
+            asked => asked,
+        }
+    }
+
+    /// Adds the bodies that did not fit the answer.
+    async fn with_bodies(
+        &self,
+        fetched: Vec<Option<script_fetch::Fetched>>,
+        origin: &Origin,
+        within: &Origin,
+    ) -> Result<Vec<Option<Rc<Script>>>, Failure> {
+        let mut bodies: HashMap<String, Rc<str>> = HashMap::new();
+        for script_fetch::Fetched { record, body } in fetched.iter().flatten() {
+            let kept = self.bodies.borrow().kept.get(&record.content_hash).cloned();
+            let body = body.as_deref().map(Rc::from).or(kept);
+            bodies.extend(body.map(|body| (record.content_hash.clone(), body)));
+        }
+        loop {
+            let hashes = fetched.iter().flatten().map(|script| &script.record.content_hash);
+            let missing: BTreeSet<&String> = hashes.filter(|hash| !bodies.contains_key(*hash)).collect();
+            if missing.is_empty() {
+                break;
+            }
+            let contents = missing.into_iter().cloned().collect();
+            let question = script_fetch::Request { scripts: Vec::new(), contents };
+            let answer = self.ask(&question, origin, within).await?;
+            let before = bodies.len();
+            bodies.extend(answer.contents.into_iter().map(|(hash, body)| (hash, body.into())));
+            if bodies.len() == before {
+                return Err(Failure::unavailable(script_fetch::ScriptFetch::NAME, 1_000));
+            }
+        }
+        bodies.iter().for_each(|(hash, body)| self.bodies.borrow_mut().keep(hash, body));
+        let scripts = fetched.into_iter().map(|script| {
+            let script_fetch::Fetched { record, .. } = script?;
+            let body = bodies.get(&record.content_hash).map(ToString::to_string).unwrap_or_default();
+            Some(Rc::new(Script::new(script_fetch::Script { record, body }, &self.grants)))
+        });
+        Ok(scripts.collect())
+    }
+
+    /// Looks at what was told and not yet heard. A call that came after an event must not meet what the event has overtaken.
+    fn catch_up(&self) {
+        let waker = self.news.borrow().as_ref().and_then(|news| news.waker.clone());
+        let Some(waker) = waker else { return };
+        // The waker is that of the task that waits for events, which therefore still hears of the next one.
+        let mut context = Context::from_waker(&waker);
+        while let Poll::Ready(Some(event)) = self.poll_news(&mut context) {
+            self.hear(&event);
+        }
+    }
+
+    fn poll_news(&self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let mut news = self.news.borrow_mut();
+        let Some(news) = news.as_mut() else { return Poll::Ready(None) };
+        if news.waker.as_ref().is_none_or(|waker| !waker.will_wake(context.waker())) {
+            news.waker = Some(context.waker().clone());
+        }
+        let events = &mut news.events;
+        let next =
+            std::pin::pin!(tokio::task::unconstrained(std::future::poll_fn(|cx| events.poll_next_unpin(cx))));
+        next.poll(context)
+    }
+
+    fn hear(&self, event: &[u8]) {
+        match serde_json::from_slice::<Changed>(event) {
+            Ok(changed) => {
+                self.forget(Some(&changed.project));
+                let pool = self.news.borrow().as_ref().map(|news| Rc::clone(&news.pool));
+                if let Some(pool) = pool {
+                    pool.forget(&changed.project, changed.id);
+                }
+            }
+            Err(_) => self.forget(None),
+        }
     }
 
     fn forget(&self, project: Option<&str>) {
@@ -177,34 +321,47 @@ struct Changed {
     id: Id,
 }
 
+/// What is told of scripts, and who has to know.
+struct News {
+    events: LocalBoxStream<'static, Bytes>,
+    /// Of the task that waits for events.
+    waker: Option<Waker>,
+    pool: Rc<Pool>,
+}
+
 /// Forgets what has changed, as long as the worker lives. After a break of the connection, events may have been
 /// missed: everything is forgotten then.
-///
-/// # Errors
-/// The broker refuses the subscription.
-pub async fn follow(worker: &Rc<super::State>) -> Result<(), Error> {
-    let mut events = worker.bus.hear("script.changed").await?;
-    let mut connections = worker.bus.connections();
-    let worker = Rc::downgrade(worker);
-    tokio::task::spawn_local(async move {
-        loop {
-            let event = tokio::select! {
-                event = events.next() => event,
-                connected = connections.changed() => {
-                    let Some(worker) = worker.upgrade().filter(|_| connected.is_ok()) else { break };
-                    worker.scripts.forget(None);
-                    continue;
-                }
-            };
-            let (Some(event), Some(worker)) = (event, worker.upgrade()) else { break };
-            match serde_json::from_slice::<Changed>(&event.payload) {
-                Ok(changed) => {
-                    worker.scripts.forget(Some(&changed.project));
-                    worker.pool.forget(&changed.project, changed.id);
-                }
-                Err(_) => worker.scripts.forget(None),
-            }
+pub async fn follow(worker: Weak<super::State>) {
+    let Some(bus) = worker.upgrade().map(|worker| Rc::clone(&worker.bus)) else { return };
+    let mut connections = bus.connections();
+    let heard =
+        futures_util::future::try_join(bus.hear("script.changed"), bus.hear(protocol::script::LOADED));
+    let (changed, loaded) = match heard.await {
+        Ok(heard) => heard,
+        Err(error) => {
+            tracing::error!(%error, "changes of scripts cannot be heard");
+            return;
         }
-    });
-    Ok(())
+    };
+    drop(bus);
+    let events = stream::select(changed, loaded).map(|message| message.payload).boxed_local();
+    let Some(here) = worker.upgrade() else { return };
+    here.scripts.news.replace(Some(News { events, waker: None, pool: Rc::clone(&here.pool) }));
+    drop(here);
+    loop {
+        let next = std::future::poll_fn(|context| match worker.upgrade() {
+            Some(worker) => worker.scripts.poll_news(context),
+            None => Poll::Ready(None),
+        });
+        let event = tokio::select! {
+            event = next => event,
+            connected = connections.changed() => {
+                let Some(worker) = worker.upgrade().filter(|_| connected.is_ok()) else { break };
+                worker.scripts.forget(None);
+                continue;
+            }
+        };
+        let (Some(event), Some(worker)) = (event, worker.upgrade()) else { break };
+        worker.scripts.hear(&event);
+    }
 }

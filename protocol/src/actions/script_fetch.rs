@@ -1,4 +1,7 @@
-//! `script.fetch`: how a worker gets scripts. Workers keep the answer until `script.changed` says otherwise.
+//! `script.fetch`: how a worker gets scripts. What a name means it keeps until `script.changed` says otherwise; a body, which is
+//! known by its hash, never changes.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +19,7 @@ impl Action for ScriptFetch {
     const NAME: &'static str = "script.fetch";
     const ROLE: Role = Role::Scripts;
     const TIMEOUT_MS: u64 = 2_000;
+    const BETWEEN_PARTS: bool = true;
     type Request = Request;
     type Reply = Reply;
 }
@@ -28,19 +32,38 @@ pub struct Request {
     /// Slugs, aliases or ids, at most [`MOST`].
     #[schemars(length(max = 1_000))]
     pub scripts: Vec<String>,
+    /// Hashes of bodies that an earlier answer left out, at most [`MOST`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1_000))]
+    pub contents: Vec<String>,
 }
 
 /// The data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[schemars(rename = "ScriptFetchReply")]
 pub struct Reply {
-    /// One item a name, in order; null where no script bears it.
-    pub scripts: Vec<Option<Script>>,
+    /// One item a name, in order; null where no script bears it. Names at the end for which there is no item did not fit and are
+    /// to be asked for again.
+    pub scripts: Vec<Option<Fetched>>,
+    /// Bodies by their hash, of those that were asked for: as many as fit, and at least one if any is there.
+    #[serde(default)]
+    pub contents: BTreeMap<String, String>,
+}
+
+/// A script, with its body if that fits the answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "FetchedScript")]
+pub struct Fetched {
+    /// What is known of it.
+    pub record: Record,
+    /// The source without its metadata docstring; left out where it did not fit, to be asked for by its hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
 }
 
 /// A script with its body.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[schemars(rename = "FetchedScript")]
+#[schemars(rename = "ScriptWithBody")]
 pub struct Script {
     /// What is known of it.
     pub record: Record,

@@ -16,7 +16,7 @@ impl Channel for ScriptGet {
     type Reply = script_fetch::Script;
 }
 
-/// The payload: exactly one of both.
+/// The payload: exactly one of id and slug.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "ScriptGetRequest")]
@@ -27,4 +27,8 @@ pub struct Request {
     /// The script's slug.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slug: Option<String>,
+    /// One of its versions; the current one if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub version: Option<u64>,
 }

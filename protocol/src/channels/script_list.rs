@@ -18,6 +18,11 @@ impl Channel for ScriptList {
     type Reply = Reply;
 }
 
+/// Most scripts in one page.
+pub const MOST: u32 = 1_000;
+/// Scripts in a page of a request that does not say.
+pub const USUAL: u32 = 100;
+
 /// The payload. Every field narrows the list.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -32,16 +37,29 @@ pub struct Request {
     /// Only those with this text in slug, title or body, without regard to case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// At most this many, 1 to 1000; 100 if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000))]
+    pub limit: Option<u32>,
+    /// The `nextCursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    pub cursor: Option<String>,
 }
 
 /// The data, by slug.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
 #[schemars(rename = "ScriptListReply")]
 pub struct Reply {
     /// What fits the request.
     pub scripts: Vec<Record>,
     /// Files in the folder that are no scripts, and why.
+    /// Only with the first page.
     pub errors: Vec<FileError>,
+    /// Where the next page begins; left out with the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// A file that cannot be taken as a script. It is reported, never skipped in silence.

@@ -140,6 +140,9 @@ pub struct Pool {
     pub zygote: Option<u32>,
     /// The layers of the lock that are in force in a cell, as the newest one reported them.
     pub layers: Vec<String>,
+    /// What came of the forbidden things that a throw-away cell tried when the node started.
+    #[serde(default)]
+    pub forbidden: Option<Forbidden>,
     /// How many cells may run at once.
     pub places: u32,
     /// How many cells are kept.
@@ -158,6 +161,16 @@ pub struct Pool {
     pub died: u64,
     /// Cells that made room for others.
     pub evicted: u64,
+}
+
+/// Forbidden things that a cell tried, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Forbidden {
+    /// What the lock refused.
+    pub refused: Vec<String>,
+    /// What it did not; nothing, unless the node was told to run scripts unlocked.
+    pub allowed: Vec<String>,
 }
 
 /// One cell.

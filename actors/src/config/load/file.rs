@@ -80,7 +80,13 @@ fn plain(value: &DeValue<'_>) -> Value {
         }
         DeValue::Boolean(flag) => Value::from(*flag),
         DeValue::Array(values) => values.iter().map(Spanned::get_ref).map(plain).collect(),
-        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => Value::Null,
+        DeValue::Table(table) => {
+            let entry = |(key, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+                (key.get_ref().to_string(), plain(value.get_ref()))
+            };
+            Value::Object(table.iter().map(entry).collect())
+        }
+        DeValue::Float(_) | DeValue::Datetime(_) => Value::Null,
     }
 }
 

@@ -228,6 +228,6 @@ fn too_large(exceeded: &Exceeded) -> Failure {
         path: "html".to_owned(),
         problem: exceeded.to_string(),
         reason: Some("html_limits".to_owned()),
-        output: None,
+        ..InvalidResponse::default()
     })
 }

@@ -66,7 +66,8 @@ mod tests {
     use crate::worker::script::Script;
 
     fn key(slug: &str) -> Key {
-        Script::new(file::script("default", slug, "")).key
+        let record = file::describe("default", slug, protocol::Id::generate(), &file::parts(""), None);
+        Script::new(protocol::actions::script_fetch::Script { record, body: String::new() }, &[]).key
     }
 
     const RULE: Rule = Rule { deaths: 3, window: Duration::from_secs(60), open: Duration::from_secs(30) };

@@ -48,8 +48,9 @@ pub(super) async fn next(pool: &Weak<Pool>, command: &zygote::Command) -> Rc<Zyg
 pub(super) fn retire(pool: &Weak<Pool>, old: Rc<Zygote>) {
     let Some(last) = pool.upgrade().map(|pool| pool.retire_cells()) else { return };
     tracing::info!(pid = old.pid, "the zygote is replaced");
+    let owner = Weak::clone(pool);
     let pool = Weak::clone(pool);
-    tokio::task::spawn_local(async move {
+    let retiring = async move {
         while let Some(here) = pool.upgrade() {
             for cell in here.cells_until(last).iter().filter(|cell| cell.idle()) {
                 here.let_go(cell);
@@ -70,5 +71,6 @@ pub(super) fn retire(pool: &Weak<Pool>, old: Rc<Zygote>) {
             }
         }
         old.reap().await;
-    });
+    };
+    drop(Pool::vital(owner, retiring));
 }

@@ -1,6 +1,8 @@
 //! How many cells the pool runs and keeps, which can change while it lives.
 
-use super::{Bounds, Pool, count};
+use std::rc::Rc;
+
+use super::{Bounds, Cell, Key, Pool, count};
 
 /// What of the bounds can change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,18 +26,21 @@ impl Pool {
     pub fn resize(&self, places: Option<usize>, warm: Option<usize>) {
         let old = self.size.get();
         self.size.set(Size { places: places.unwrap_or(old.places), warm: warm.unwrap_or(old.warm) });
-        self.keep_at_most(self.size.get().warm);
+        self.keep_at_most(self.size.get().warm, None);
         self.serve_waiting();
     }
 
-    /// Ends idle cells while there are more than `most` cells, the least recently used first.
-    pub(super) fn keep_at_most(&self, most: usize) {
+    /// Ends idle cells while there are more than `most` cells, the least recently used first, but none of the group that
+    /// they make room for.
+    pub(super) fn keep_at_most(&self, most: usize, room_for: Option<&Key>) {
         loop {
             let state = self.state.borrow();
             if state.cells.len() <= most {
                 return;
             }
-            let idle = state.cells.values().filter(|cell| cell.idle() && !cell.state().holds_place);
+            let may_go =
+                |cell: &&Rc<Cell>| cell.idle() && Some(&cell.key) != room_for && !cell.state().holds_place;
+            let idle = state.cells.values().filter(may_go);
             let oldest = idle.min_by_key(|cell| cell.state().used).cloned();
             drop(state);
             let Some(cell) = oldest else { return };

@@ -60,6 +60,12 @@ impl State {
         wait_ms(self.queued, (count > 0).then(|| sum / f64::from(count)), places)
     }
 
+    /// Whether there are `most` cells and none of them could make room: cells that lend their places do not count among
+    /// those that run, and must not become ever more.
+    pub(super) fn is_crowded(&self, most: usize) -> bool {
+        self.cells.len() >= most && !self.cells.values().any(|cell| cell.idle() && !cell.state().holds_place)
+    }
+
     /// Takes the group whose turn it is from those that wait.
     pub(super) fn next_in_turn(&mut self) -> Option<Key> {
         let mut held: HashMap<&str, usize> = HashMap::new();

@@ -38,6 +38,10 @@ impl Pool {
             python: state.zygote.as_ref().map(|zygote| zygote.ready.python.clone()),
             zygote: state.zygote.as_ref().map(|zygote| zygote.pid),
             layers: state.layers.clone(),
+            forbidden: state.attempted.as_ref().map(|attempted| status::Forbidden {
+                refused: attempted.refused.clone(),
+                allowed: attempted.allowed.clone(),
+            }),
             places: small(self.size.get().places),
             warm: small(self.size.get().warm),
             running: small(state.running),

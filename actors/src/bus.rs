@@ -1,6 +1,6 @@
 //! The node's connection to the broker: the one place that knows NATS. It takes messages in, hands them to the
 //! router and publishes exactly one terminal reply each. ADR-32 services are in `bus::service`, the way of one
-//! message in `bus::intake`, questions to other parts in `bus::ask`.
+//! message in `bus::intake`, repeats in `bus::once`, questions to other parts in `bus::ask`.
 
 pub mod ask;
 #[cfg(feature = "faults")]
@@ -8,6 +8,7 @@ pub mod fault;
 pub mod gate;
 pub mod intake;
 pub mod login;
+mod once;
 pub mod reply;
 pub mod service;
 pub mod stats;
@@ -102,6 +103,7 @@ pub struct Bus {
     stats: stats::Stats,
     /// The calls that can be cancelled.
     pub held: Held,
+    repeats: once::Repeats,
     gates: gate::Gates,
     /// Messages that are handled, of those that end first and of those that end last.
     in_flight: [Cell<u64>; 2],
@@ -144,6 +146,7 @@ impl Bus {
             settings: intake::Settings::new(config),
             stats: stats::Stats::default(),
             held: Held::default(),
+            repeats: once::Repeats::new(Duration::from_millis(config.node.repeats_ms)),
             gates: gate::Gates::new(config.node.in_flight),
             in_flight: Default::default(),
             idle: tokio::sync::Notify::new(),

@@ -30,6 +30,57 @@ pub struct Config {
     pub timeouts: BTreeMap<String, u64>,
     /// The console.
     pub log: Log,
+    /// Programs that run with the node; only a file can name them.
+    #[serde(skip)]
+    pub service: Vec<Service>,
+}
+
+/// A trusted program that is started with the node, kept running and stopped with it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Tells it from others.
+    pub name: String,
+    /// The program and its words.
+    pub command: Vec<String>,
+    /// All of its environment; `PATH` is that of the node unless it is named.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Where it runs; the folder of the file if left out.
+    pub folder: PathBuf,
+    /// How it says that it is ready.
+    #[serde(default)]
+    pub ready: Ready,
+    /// How long it may take to become ready, restarts included, in ms.
+    #[serde(default = "thirty_seconds")]
+    pub ready_ms: u64,
+    /// How often it is pinged, and how long it may take to answer, in ms.
+    #[serde(default = "ten_seconds")]
+    pub ping_ms: u64,
+    /// How long it may take to end, in ms.
+    #[serde(default = "ten_seconds")]
+    pub stop_ms: u64,
+}
+
+fn ten_seconds() -> u64 {
+    10_000
+}
+
+fn thirty_seconds() -> u64 {
+    30_000
+}
+
+/// How a program says that it is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ready {
+    /// It answers `pong` to `ping`, as long as it lives.
+    #[default]
+    Ping,
+    /// It writes a line `ready` once.
+    Line,
+    /// It does not; it is ready as soon as it is started.
+    None,
 }
 
 /// The node itself.
@@ -51,6 +102,8 @@ pub struct Node {
     pub trust_timestamps: bool,
     /// Longest wait for running work at a graceful stop, in ms.
     pub drain_ms: u64,
+    /// How long outcomes are kept for callers who ask again with the same id, in ms; 0 keeps none.
+    pub repeats_ms: u64,
     /// How many calls of one role it has in hand at once; what comes beyond is answered `OVERLOADED`.
     pub in_flight: u64,
     /// How long a part may be down for good before the node ends itself, for a service manager to start it anew, in ms.
@@ -69,6 +122,7 @@ impl Default for Node {
             longest_timeout_ms: 600_000,
             trust_timestamps: true,
             drain_ms: 30_000,
+            repeats_ms: 120_000,
             in_flight: 4_096,
             give_up_ms: 60_000,
             development: false,

@@ -1,10 +1,9 @@
-//! Where an actor lives: a factory, an address, back-off and a limit on restarts.
+//! Where an actor lives: a factory, an address and restarts. How soon and how often it is restarted is in `backoff`.
 //!
 //! actix's own `Supervisor` does not survive a panic, restarts without limit and reuses broken state. A slot makes
 //! a new actor from its factory instead, and tells a sender whose message was lost so at once.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
@@ -17,16 +16,10 @@ use protocol::Failure;
 use protocol::channels::supervisor_status::{Part, State};
 use tokio::sync::{Notify, oneshot};
 
-/// First pause before a restart; doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// This many restarts …
-const INTENSITY: usize = 5;
-/// … within this time mean that the actor is broken, not unlucky.
-const WINDOW: Duration = Duration::from_secs(10);
-/// After this long without a restart, the pauses begin anew.
-const QUIET: Duration = Duration::from_secs(60);
+use crate::backoff::{Backoff, INTENSITY, WINDOW};
+
+/// How long an actor that was replaced still takes what was sent to it.
+const LEAVE: Duration = Duration::from_millis(100);
 /// Between the panic of a task that must go on and its next beginning.
 const TASK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -46,8 +39,7 @@ struct Life<A: Actor<Context = Context<A>>> {
     /// The actor, unless its factory failed.
     actor: Option<Living<A>>,
     restarts: u64,
-    recent: VecDeque<Instant>,
-    pause: Duration,
+    backoff: Backoff,
     /// No restart before this moment.
     not_before: Option<Instant>,
     failed: bool,
@@ -69,14 +61,7 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
     /// Starts an actor made by `factory` under `name`, and again, after a pause, whenever it has gone.
     pub fn start(name: &'static str, factory: impl Fn() -> A + 'static) -> Self {
         let fallen = Rc::new(Notify::new());
-        let life = Life {
-            actor: begin(&factory, &fallen),
-            restarts: 0,
-            recent: VecDeque::new(),
-            pause: FIRST_PAUSE,
-            not_before: None,
-            failed: false,
-        };
+        let life = Life::new(begin(&factory, &fallen), 0);
         let factory = Box::new(factory);
         let inner = Rc::new(Inner { name, factory, life: RefCell::new(life), fallen: Rc::clone(&fallen) });
         tokio::task::spawn_local(keep(Rc::downgrade(&inner), fallen));
@@ -99,6 +84,22 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
             self.inner.look();
             self.unavailable()
         })
+    }
+
+    /// Puts a new actor in the place of the one that is there, or of one that stays down. What the old one has begun
+    /// comes to its end.
+    pub fn restart(&self) {
+        let actor = begin(&*self.inner.factory, &self.inner.fallen);
+        if actor.is_none() {
+            self.inner.fallen.notify_one();
+        }
+        let restarts = self.inner.life.borrow().restarts + 1;
+        let old = self.inner.life.replace(Life::new(actor, restarts));
+        tokio::task::spawn_local(async move {
+            // What is on its way to it is still taken.
+            tokio::time::sleep(LEAVE).await;
+            drop(old);
+        });
     }
 
     /// The address of the actor that lives now.
@@ -124,7 +125,8 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
 
     fn unavailable(&self) -> Failure {
         let life = self.inner.life.borrow();
-        let wait = life.not_before.map_or(life.pause, |at| at.saturating_duration_since(Instant::now()));
+        let wait =
+            life.not_before.map_or(life.backoff.pause(), |at| at.saturating_duration_since(Instant::now()));
         Failure::unavailable(self.inner.name, crate::call::millis(wait).max(1))
     }
 }
@@ -170,27 +172,22 @@ impl<A: Actor<Context = Context<A>>> Inner<A> {
 }
 
 impl<A: Actor<Context = Context<A>>> Life<A> {
+    fn new(actor: Option<Living<A>>, restarts: u64) -> Self {
+        Self { actor, restarts, backoff: Backoff::default(), not_before: None, failed: false }
+    }
+
     fn addr(&self) -> Option<&Addr<A>> {
         self.actor.as_ref().map(|actor| &actor.addr).filter(|addr| addr.connected() && !self.failed)
     }
 
     fn note_death(&mut self, name: &str, now: Instant) {
-        if self.recent.back().is_some_and(|last| now.duration_since(*last) > QUIET) {
-            self.pause = FIRST_PAUSE;
-        }
-        while self.recent.front().is_some_and(|first| now.duration_since(*first) > WINDOW) {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(now);
-        if self.recent.len() > INTENSITY {
+        let Some(pause) = self.backoff.note_death(now) else {
             self.failed = true;
             tracing::error!(part = name, "failed {INTENSITY} times in {WINDOW:?} and stays down");
             return;
-        }
-        let pause = jittered(self.pause);
+        };
         tracing::warn!(part = name, pause_ms = crate::call::millis(pause), "went down and is started again");
         self.not_before = Some(now + pause);
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -239,12 +236,6 @@ pub async fn lasting(name: &'static str, mut task: impl AsyncFnMut()) {
         tracing::error!(task = name, "a task went down and is started again");
         tokio::time::sleep(TASK_PAUSE).await;
     }
-}
-
-/// A pause between a half and the whole of `pause`, so that many nodes do not restart in step.
-fn jittered(pause: Duration) -> Duration {
-    let random = uuid::Uuid::new_v4().as_u128() as u32;
-    pause / 2 + (pause / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
 
 #[cfg(test)]
@@ -366,5 +357,8 @@ mod tests {
         }
         assert_eq!(slot.part().state, State::Failed);
         assert!(matches!(slot.send(Ask(true)).await, Err(Failure::Unavailable(_))));
+        slot.restart();
+        assert_eq!(slot.part().state, State::Up, "an operator cannot bring it back");
+        assert_eq!(slot.send(Ask(true)).await.unwrap(), 7);
     }
 }

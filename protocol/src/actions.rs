@@ -58,6 +58,8 @@ pub struct Spec {
     pub role: Role,
     /// The time it is given if nobody says otherwise, in ms. A setting overrides it.
     pub timeout_ms: u64,
+    /// Whether its outcome is kept for a while, for callers who ask again with the same id.
+    pub keeps: bool,
     /// Whether parts ask it of each other. A node that stops serves it until what callers asked for has ended.
     pub between_parts: bool,
     /// Schema of the payload.
@@ -74,6 +76,8 @@ pub trait Action {
     const ROLE: Role;
     /// The time it is given if nobody says otherwise, in ms.
     const TIMEOUT_MS: u64;
+    /// Whether its outcome is kept for a while, for callers who ask again with the same id.
+    const KEEPS: bool = false;
     /// Whether parts ask it of each other.
     const BETWEEN_PARTS: bool = false;
     /// The payload.
@@ -87,6 +91,7 @@ const fn spec<A: Action>() -> Spec {
         name: A::NAME,
         role: A::ROLE,
         timeout_ms: A::TIMEOUT_MS,
+        keeps: A::KEEPS,
         between_parts: A::BETWEEN_PARTS,
         request: SchemaGenerator::subschema_for::<A::Request>,
         reply: SchemaGenerator::subschema_for::<A::Reply>,

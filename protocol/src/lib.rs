@@ -17,6 +17,7 @@ pub mod format;
 pub mod frame;
 #[cfg(test)]
 mod golden;
+pub mod heartbeat;
 pub mod id;
 pub mod problem;
 pub mod raw;

@@ -14,8 +14,11 @@ mod envelope;
 mod forgeries;
 mod fresh;
 mod macros;
+mod programs;
+mod repeats;
 mod scripts;
 mod service;
+mod supervisor;
 mod tidy;
 #[path = "../security/traces.rs"]
 mod traces;

@@ -1,14 +1,15 @@
 //! Questions of one part to another over the bus. They bear the deadline and the correlation of the call that they
 //! are asked for, and end by that deadline whatever the broker does.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_nats::client::RequestErrorKind;
 use async_nats::{HeaderMap, Message, Request};
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use protocol::envelope::{CORRELATION_ID, DEADLINE, PROJECT, Reply};
 use protocol::format::CONTENT_TYPE;
-use protocol::{Failure, Format};
+use protocol::{Failure, Format, channel, raw, subject};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -83,7 +84,41 @@ impl Bus {
             Err(_) => Err(late()),
         }
     }
+
+    /// Asks all who hear `channel`, and takes the data of those who answer within `window`. What is no success is
+    /// left out.
+    pub async fn gather<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        channel: &'static str,
+        question: &Q,
+        window: Duration,
+    ) -> Vec<A> {
+        let end = Instant::now() + window;
+        let mut answers = Vec::new();
+        let gathered = async {
+            let inbox = self.client.new_inbox();
+            let mut replies = self.client.subscribe(inbox.clone()).await.ok()?;
+            let body = serde_json::to_vec(question).ok()?;
+            let asked = self.prefix.subject(&subject::of_channel(channel));
+            self.client.publish_with_reply(asked, inbox, body.into()).await.ok()?;
+            while answers.len() < MOST_ANSWERS {
+                let message = replies.next().await?;
+                let read = raw::read_object::<channel::Reply>(Format::Json, &message.payload, "answer");
+                let data = read.ok().and_then(|reply| reply.data);
+                answers.extend(data.and_then(|data| serde_json::from_value(data).ok()));
+            }
+            Some(())
+        };
+        let left = end.saturating_duration_since(Instant::now());
+        if let Ok(None) = tokio::time::timeout(left, gathered).await {
+            tracing::warn!(channel, "others could not be asked");
+        }
+        answers
+    }
 }
+
+/// Most answers that are taken to one question.
+const MOST_ANSWERS: usize = 4_096;
 
 fn read<A: DeserializeOwned>(action: &'static str, body: &[u8]) -> Result<A, Failure> {
     let broken = |_| Failure::response(action, "an answer that cannot be read");

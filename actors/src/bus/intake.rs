@@ -12,10 +12,11 @@ use protocol::channel::{self, Code as ChannelCode, Locale};
 use protocol::envelope::{self, DEADLINE, PROJECT, Project, RequestId, Token};
 use protocol::failure::{Stage, Timeout};
 use protocol::format::CONTENT_TYPE;
-use protocol::{Failure, Format, Id, Problem, Raw, actions, channels, raw};
+use protocol::{Failure, Format, Id, Problem, actions, channels, raw};
 use serde_json::Value;
 
 use super::Bus;
+use super::once::{self, Outcome};
 use super::reply::{Failed, Outgoing};
 use super::stats::Endpoint;
 use crate::call::{Answer, Call, Cancel, Deadline, Origin, cancelled, millis};
@@ -122,17 +123,14 @@ pub(super) async fn action(
     let attended = attend(&bus, &router, spec, &endpoint, &mut outgoing, &mut id, &message);
     // A panic on the way is ours; its caller learns that at once.
     let outcome = AssertUnwindSafe(attended).catch_unwind().await;
-    let outcome = outcome.unwrap_or_else(|_| Err(Failure::unavailable("bus", PANICKED_MS)));
+    let outcome = outcome.unwrap_or_else(|_| Outcome::Own(Err(Failure::unavailable("bus", PANICKED_MS))));
     let request_id = id.unwrap_or_else(RequestId::generate);
-    let code = outcome.as_ref().err().map(Failure::code);
+    let code = outcome.failure().map(Failure::code);
     let format = outgoing.format;
     let now = jiff::Timestamp::now();
-    let why = |why: fn(&Failure) -> Option<&str>| outcome.as_ref().err().and_then(why).map(str::to_owned);
+    let why = |why: fn(&Failure) -> Option<&str>| outcome.failure().and_then(why).map(str::to_owned);
     let (reason, refused) = (why(Failure::reason), why(Failure::refused));
-    let body = match outcome {
-        Ok(data) => envelope::success(format, &request_id, &Raw::trusted(format, &data), now),
-        Err(failure) => envelope::failure(format, &request_id, failure, now),
-    };
+    let body = outcome.into_body(format, &request_id, now);
     outgoing.request_id = request_id.as_str().to_owned();
     outgoing.failed =
         code.map(|code| Failed { number: code.number(), code: code.as_str(), text: code.message() });
@@ -167,17 +165,18 @@ async fn attend(
     outgoing: &mut Outgoing,
     id: &mut Option<RequestId>,
     message: &Message,
-) -> Answer {
+) -> Outcome {
     match take(bus, outgoing, spec, message) {
-        Ok((call, token)) => {
-            let request_id = id.insert(call.origin.request_id.clone());
-            let _inside = endpoint.gate.enter(message.payload.len())?;
-            let _held = bus.held.hold(request_id, token, &call.origin.cancel);
-            run(router, spec, call).await
+        Ok(taken) => {
+            *id = Some(taken.call.origin.request_id.clone());
+            match endpoint.gate.enter(message.payload.len()) {
+                Ok(_inside) => once::action(bus, router, spec, taken).await,
+                Err(full) => Outcome::Own(Err(full)),
+            }
         }
         Err((request_id, failure)) => {
             *id = Some(request_id);
-            Err(failure)
+            Outcome::Own(Err(failure))
         }
     }
 }
@@ -191,13 +190,24 @@ fn too_large(size: usize, most: usize) -> Failure {
     Failure::InvalidResponse(details)
 }
 
+/// A call as it came.
+pub(super) struct Taken {
+    pub(super) call: Call,
+    /// What whoever cancels it must show.
+    pub(super) token: Option<Token>,
+    /// Whether its id is the caller's own, so that it may be a repeat.
+    pub(super) named: bool,
+    /// The failure of a call that came too late to be run.
+    pub(super) late: Option<Failure>,
+}
+
 /// Reads what came into a call, or into the failure that answers it.
 fn take(
     bus: &Bus,
     outgoing: &mut Outgoing,
     spec: &'static actions::Spec,
     message: &Message,
-) -> Result<(Call, Option<Token>), (RequestId, Failure)> {
+) -> Result<Taken, (RequestId, Failure)> {
     crate::faults::point("intake");
     let headers = Headers::read(message.headers.as_ref());
     let refuse = |failure: Failure| (RequestId::generate(), failure);
@@ -218,11 +228,15 @@ fn take(
     let timeout = bus.settings.timeout(spec.name, spec.timeout_ms, request.timeout_ms);
     let begin = request.timestamp.filter(|_| bus.settings.trust_timestamps);
     let begin = begin.map(|at| u64::try_from(at.as_millisecond()).unwrap_or(0));
-    let deadline = deadline(timeout, begin, headers.deadline).map_err(|failure| (id.clone(), failure))?;
+    let (deadline, late) = match deadline(timeout, begin, headers.deadline) {
+        Ok(deadline) => (deadline, None),
+        Err(late) => (Deadline { at: Instant::now(), timeout }, Some(late)),
+    };
+    let named = request.timestamp.is_some();
     let payload = request.payload.into_bytes(&message.payload);
     let cancel = Cancel::default();
     let origin = Origin { request_id: id, correlation: outgoing.correlation, project, deadline, cancel };
-    Ok((Call { origin, format, payload }, request.token))
+    Ok(Taken { call: Call { origin, format, payload }, token: request.token, named, late })
 }
 
 /// Resolves when a call's handler has had its time and a little more.
@@ -231,7 +245,8 @@ async fn given_up(deadline: Deadline) {
     tokio::time::sleep(LAST_WORD).await;
 }
 
-async fn run(router: &Router, spec: &'static actions::Spec, call: Call) -> Answer {
+/// Runs a call to its end, or to its deadline.
+pub(super) async fn run(router: &Router, spec: &'static actions::Spec, call: Call) -> Answer {
     let deadline = call.origin.deadline;
     let cancel = call.origin.cancel.clone();
     let outcome = tokio::select! {
@@ -264,9 +279,9 @@ pub(super) async fn channel(
     outgoing.request_id = Id::generate().to_string();
     let mut locale = Locale::default();
     let attended = async {
-        let call = take_channel(&bus, &mut outgoing, &mut locale, spec, &message)?;
+        let (call, operator) = take_channel(&bus, &mut outgoing, &mut locale, spec, &message)?;
         let _inside = endpoint.gate.enter(message.payload.len())?;
-        router.channel(spec.name, call).await
+        once::channel(&bus, &router, spec, call, operator).await
     };
     let outcome = AssertUnwindSafe(attended).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| Err(ChannelFailure::of(ChannelCode::ServiceFailure)));
@@ -304,7 +319,7 @@ fn take_channel(
     locale: &mut Locale,
     spec: &'static channels::Spec,
     message: &Message,
-) -> Result<ChannelCall, ChannelFailure> {
+) -> Result<(ChannelCall, Option<Id>), ChannelFailure> {
     crate::faults::point("intake");
     let headers = Headers::read(message.headers.as_ref());
     let format = headers.format.map_err(ChannelFailure::validation)?;
@@ -334,7 +349,9 @@ fn take_channel(
     let payload = request.payload.into_bytes(&message.payload);
     let cancel = Cancel::default();
     let origin = Origin { request_id, correlation: outgoing.correlation, project, deadline, cancel };
-    Ok(ChannelCall { origin, format, payload })
+    let operator = request.context.map(|context| context.operator_id);
+    let reply_to = outgoing.reply_to().to_owned();
+    Ok((ChannelCall { origin, format, payload, reply_to }, operator))
 }
 
 #[cfg(test)]

@@ -166,6 +166,7 @@ impl Running {
         };
         match ended {
             Some(Stopped::PartFailed) => error::SOFTWARE,
+            Some(Stopped::Drained) => 0,
             None => {
                 self.broker_has_ended = true;
                 error::UNREACHABLE

@@ -10,6 +10,8 @@ mod broken;
 pub mod circuit;
 mod event;
 mod release;
+mod renew;
+mod resize;
 mod share;
 mod spare;
 mod status;
@@ -148,6 +150,8 @@ struct State {
 /// The pool. Dropping it ends the zygote and every cell.
 pub struct Pool {
     bounds: Bounds,
+    /// What of the bounds can change.
+    size: std::cell::Cell<resize::Size>,
     asker: Asker,
     /// Tells the pool's tasks to end; so does its drop.
     closing: watch_channel::Sender<bool>,
@@ -159,6 +163,8 @@ pub struct Pool {
     active: Rc<Notify>,
     /// Wakes those who wait for the zygote.
     changed: Notify,
+    /// Asks for another zygote.
+    renewal: Rc<Notify>,
     this: Weak<Self>,
 }
 
@@ -168,6 +174,7 @@ impl Pool {
     pub fn new(bounds: Bounds, command: zygote::Command, asker: Asker) -> Rc<Self> {
         let pool = Rc::new_cyclic(|this| Self {
             bounds,
+            size: std::cell::Cell::new(resize::Size::of(&bounds)),
             asker,
             closing: watch_channel::Sender::new(false),
             keeper: RefCell::default(),
@@ -176,6 +183,7 @@ impl Pool {
             broken: broken::Broken::default(),
             active: Rc::default(),
             changed: Notify::new(),
+            renewal: Rc::default(),
             this: Weak::clone(this),
         });
         let weak = Rc::downgrade(&pool);
@@ -243,9 +251,9 @@ impl Pool {
             return;
         }
         if state.is_full_for(&job.runs, self.bounds.queue) {
+            let retry_after_ms = state.wait_ms(self.size.get().places, Instant::now());
             drop(state);
-            // A place is free when the longest that may wait before it has gone: about one call's time.
-            job.end(Err(Failure::Overloaded(Overloaded { retry_after_ms: 100 })));
+            job.end(Err(Failure::Overloaded(Overloaded { retry_after_ms })));
             return;
         }
         let group = state.group(&key, &job.runs);
@@ -280,7 +288,7 @@ impl Pool {
 
     fn next_step(&self, key: &Key) -> Option<Step> {
         let mut state = self.state.borrow_mut();
-        let full = state.running >= self.bounds.places;
+        let full = state.running >= self.size.get().places;
         let others_wait = state.waiting.iter().any(|waiting| waiting != key);
         let group = state.groups.get_mut(key)?;
         let size = group.queue.front()?.size();
@@ -303,8 +311,9 @@ impl Pool {
             return Some(Step::Call(cell, job));
         }
         let on_their_way = starting >= group.queue.len();
-        let waits =
-            full || state.zygote.is_none() || state.is_crowded(self.bounds.warm.max(self.bounds.places));
+        let waits = full
+            || state.zygote.is_none()
+            || state.is_crowded(self.size.get().warm.max(self.size.get().places));
         match (waits, on_their_way) {
             (true, _) => Some(Step::Wait),
             (false, true) => None,
@@ -341,7 +350,7 @@ impl Pool {
 
     /// Asks the zygote for a cell; whether it could. The cell gets its script once it has said that it is locked.
     fn start(&self, key: &Key) -> bool {
-        self.make_room(key);
+        self.keep_at_most(self.size.get().warm.saturating_sub(1), Some(key));
         let started = self.try_start(key);
         if let Err(error) = &started {
             tracing::error!(%error, "a cell cannot be started");
@@ -376,22 +385,6 @@ impl Pool {
         Ok(())
     }
 
-    /// Ends the least recently used idle cell of another group if there are as many as are kept.
-    fn make_room(&self, key: &Key) {
-        let state = self.state.borrow();
-        if state.cells.len() < self.bounds.warm {
-            return;
-        }
-        let idle =
-            state.cells.values().filter(|cell| cell.idle() && cell.key != *key && !cell.state().holds_place);
-        let oldest = idle.min_by_key(|cell| cell.state().used).cloned();
-        drop(state);
-        if let Some(cell) = oldest {
-            count(&self.counts.evicted);
-            self.let_go(&cell);
-        }
-    }
-
     fn take_place(&self, cell: &Rc<Cell>) {
         self.end_lending(cell);
         let mut now = cell.state_mut();
@@ -417,6 +410,7 @@ impl Pool {
         }
         self.serve_waiting();
         self.pump(&cell.key);
+        self.keep_at_most(self.size.get().warm, None);
     }
 
     /// Lets each group that waits have one try, in turn.
@@ -424,7 +418,7 @@ impl Pool {
         let turns = self.state.borrow().waiting.len();
         for _ in 0..turns {
             let mut state = self.state.borrow_mut();
-            if state.running >= self.bounds.places {
+            if state.running >= self.size.get().places {
                 return;
             }
             let Some(key) = state.next_in_turn() else { return };

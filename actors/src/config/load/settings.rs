@@ -52,6 +52,7 @@ pub(super) const ALL: &[Setting] = &[
     setting("node.longest_timeout_ms", TIMEOUT),
     setting("node.trust_timestamps", Kind::Switch),
     setting("node.drain_ms", Kind::Number(0, 3_600_000)),
+    setting("node.repeats_ms", Kind::Number(0, 3_600_000)),
     // Below what the broker's client holds for one subscription: past that, messages would be lost unanswered.
     setting("node.in_flight", Kind::Number(1, 32_768)),
     setting("node.give_up_ms", Kind::Number(100, 86_400_000)),
@@ -151,7 +152,7 @@ fn are_distinct(items: &[Value], fits: fn(&str) -> bool) -> bool {
     items.iter().all(|item| item.as_str().is_some_and(fits)) && items.iter().enumerate().all(is_first)
 }
 
-fn is_node_name(text: &str) -> bool {
+pub(super) fn is_node_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }

@@ -15,7 +15,7 @@ use protocol::frame::{self, Header, Operation};
 use protocol::{Problem, abi};
 use tokio::sync::watch::Receiver;
 
-use super::{Dying, Exit, Pool, Runs, count, death};
+use super::{Dying, Exit, Pool, Runs, count, death, renew};
 use crate::worker::cell::{Cell, Flight, Phase, Said};
 use crate::worker::job::{Done, Job, Outcome, Returned};
 use crate::worker::script::Script;
@@ -35,11 +35,16 @@ pub(super) async fn keep_zygote(pool: Weak<Pool>, command: zygote::Command, mut 
         let begun = Instant::now();
         match Zygote::start(&command).await {
             Ok(zygote) => {
-                let zygote = Rc::new(zygote);
-                tracing::info!(python = %zygote.ready.python, pid = zygote.pid, modules = zygote.ready.modules, "the zygote is ready");
-                tokio::select! {
-                    () = serve(&pool, &zygote) => {}
-                    _ = closing.changed() => {}
+                let mut zygote = Rc::new(zygote);
+                loop {
+                    tracing::info!(python = %zygote.ready.python, pid = zygote.pid, modules = zygote.ready.modules, "the zygote is ready");
+                    tokio::select! {
+                        () = serve(&pool, &zygote) => break,
+                        _ = closing.changed() => break,
+                        new = renew::next(&pool, &command) => {
+                            renew::retire(&pool, std::mem::replace(&mut zygote, new));
+                        }
+                    }
                 }
                 zygote.reap().await;
             }
@@ -81,7 +86,7 @@ impl Pool {
         keys.iter().for_each(|key| self.pump(key));
     }
 
-    fn hear_zygote(&self, event: zygote::Event) {
+    pub(super) fn hear_zygote(&self, event: zygote::Event) {
         crate::faults::point("zygote");
         match event {
             zygote::Event::Forked { cell, pid, pidfd } => {
@@ -131,6 +136,14 @@ impl Pool {
             state.doomed.clear();
             state.cells.values().cloned().collect()
         };
+        self.lose_cells(cells);
+        // Nobody will say any more how they ended.
+        let dying: Vec<_> = self.state.borrow_mut().dying.drain().collect();
+        dying.into_iter().for_each(|(_, dying)| dying.end());
+    }
+
+    /// Cells have gone with their zygote.
+    pub(super) fn lose_cells(&self, cells: Vec<Rc<Cell>>) {
         for cell in cells {
             let (begun, waiting) = self.part_flights(&cell);
             self.let_go(&cell);
@@ -140,9 +153,6 @@ impl Pool {
             }
             self.take_back(&cell.key, waiting, false);
         }
-        // Nobody will say any more how they ended.
-        let dying: Vec<_> = self.state.borrow_mut().dying.drain().collect();
-        dying.into_iter().for_each(|(_, dying)| dying.end());
     }
 
     /// What a cell's driver tells.

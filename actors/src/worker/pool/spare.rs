@@ -31,8 +31,9 @@ impl Pool {
             let cell = cell.state();
             is_spare(cell.phase, cell.calls, cell.flights.len())
         });
-        let idle = state.running < self.bounds.places && state.waiting.is_empty() && state.zygote.is_some();
-        let room = state.cells.len() < self.bounds.warm
+        let idle =
+            state.running < self.size.get().places && state.waiting.is_empty() && state.zygote.is_some();
+        let room = state.cells.len() < self.size.get().warm
             || state.cells.values().any(|cell| cell.idle() && cell.key != *key);
         idle && room && spares.count() < group.queue.len() + self.bounds.spares
     }

@@ -30,7 +30,7 @@ impl Library {
     /// # Errors
     /// The folder or the store failed. What was done so far is done.
     pub async fn sync(&self, look: Look) -> Result<Report, Error> {
-        let _alone = self.work.lock().await;
+        let _alone = self.alone().await?;
         self.sync_alone(look).await
     }
 
@@ -39,7 +39,7 @@ impl Library {
     /// # Errors
     /// The folder cannot be read.
     pub async fn would_sync(&self) -> Result<Report, Error> {
-        let _alone = self.work.lock().await;
+        let _alone = self.alone().await?;
         let mut report = Report::default();
         for files in self.read(Look::Full).await? {
             let (steps, errors) = self.compare(&files);

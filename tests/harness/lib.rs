@@ -4,10 +4,12 @@
 
 pub mod broker;
 pub mod client;
+pub mod crash;
 pub mod node;
 pub mod processes;
 pub mod script;
 pub mod stage;
+pub mod swapper;
 pub mod tools;
 pub mod wait;
 pub mod wire;

@@ -23,6 +23,7 @@ pub struct Options {
     settings: Vec<(String, String)>,
     arguments: Vec<String>,
     roles: Option<String>,
+    data: Option<Arc<TempDir>>,
 }
 
 impl Options {
@@ -53,6 +54,13 @@ impl Options {
         self
     }
 
+    /// In a data folder that another node has left.
+    #[must_use]
+    pub fn in_data(mut self, data: &Arc<TempDir>) -> Self {
+        self.data = Some(Arc::clone(data));
+        self
+    }
+
     /// As `callboard node --roles ROLES` instead of `callboard dev`.
     #[must_use]
     pub fn roles(mut self, roles: &str) -> Self {
@@ -65,7 +73,7 @@ impl Options {
 #[derive(Debug)]
 pub struct Node {
     child: Child,
-    data: TempDir,
+    data: Arc<TempDir>,
     url: String,
     name: String,
     stdout: Captured,
@@ -102,7 +110,8 @@ impl Node {
     }
 
     fn run(broker: &[&str], options: &Options) -> Self {
-        let data = TempDir::with_prefix("callboard-data-").expect("a temporary folder");
+        let new = || Arc::new(TempDir::with_prefix("callboard-data-").expect("a temporary folder"));
+        let data = options.data.clone().unwrap_or_else(new);
         for (file, text) in &options.scripts {
             let path = data.path().join("scripts").join(file);
             std::fs::create_dir_all(path.parent().expect("a file has a folder"))
@@ -147,6 +156,12 @@ impl Node {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its data folder, which stays as long as somebody has this.
+    #[must_use]
+    pub fn keep(&self) -> Arc<TempDir> {
+        Arc::clone(&self.data)
     }
 
     /// Its data folder.

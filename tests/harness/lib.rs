@@ -4,7 +4,6 @@
 
 pub mod broker;
 pub mod client;
-pub mod crash;
 pub mod node;
 pub mod processes;
 pub mod script;

@@ -132,7 +132,7 @@ impl Node {
         let mut node = Self { child, data, url: String::new(), name: String::new(), stdout, stderr };
         let line = wait::until("the line `ready`", READY, || {
             if let Some(status) = node.child.try_wait().expect("the node's state") {
-                panic!("the node ended with {status}");
+                panic!("the node ended with {status}: {}", node.stderr.all());
             }
             node.stdout.text().lines().next().map(str::to_owned)
         });

@@ -1,4 +1,11 @@
-//! Minutes of faults under load: cells and zygotes killed at random while calls go on. Each run prints what it did.
+//! Minutes of faults under load: cells and zygotes killed at random while calls go on, nodes killed and power cut while scripts are
+//! saved. Each run prints what it did.
+
+#[path = "../it/scripts/crashes.rs"]
+mod crashes;
+mod power;
+#[path = "../it/scripts/races.rs"]
+mod races;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -101,4 +108,16 @@ async fn every_call_gets_its_own_reply_while_cells_and_zygotes_are_killed() {
         .await;
     }
     stage.close();
+}
+
+#[tokio::test]
+async fn nothing_that_was_answered_for_is_lost_in_two_hundred_kills() {
+    let count = crashes::rounds(200).await;
+    println!("{count:?}");
+    assert!(count.answered > 1_000 && count.torn > 50, "too little was going on: {count:?}");
+}
+
+#[tokio::test]
+async fn nothing_outside_is_read_or_written_in_half_a_minute_of_swapping() {
+    races::race(Duration::from_secs(30)).await;
 }

@@ -37,7 +37,10 @@ async fn measure() {
         let text = format!("def render(context):\n{body}    return {{'html': '{n}'}}\n");
         std::fs::write(folder.join(format!("{slug}.py")), script::render(&slug, &text)).expect("a file");
     }
-    println!("{SCRIPTS} scripts of {} bytes", std::fs::metadata(folder.join("script_00000.py")).expect("a file").len());
+    println!(
+        "{SCRIPTS} scripts of {} bytes",
+        std::fs::metadata(folder.join("script_00000.py")).expect("a file").len()
+    );
     library(data.path(), &folder).await;
     node(&data).await;
 }
@@ -78,9 +81,10 @@ async fn node(data: &Arc<TempDir>) {
     let node = Node::start(&broker.url(), &Options::new().roles("scripts").in_data(data));
     println!("a node with the role scripts is ready after {:?}", begin.elapsed());
     let client = Client::connect(&broker.url()).await;
-    for (name, payload) in
-        [("a page of 100", json!({"limit": 100})), ("a page of 100 with a text that 11 have", json!({"text": "'12'"}))]
-    {
+    for (name, payload) in [
+        ("a page of 100", json!({"limit": 100})),
+        ("a page of 100 with a text that 11 have", json!({"text": "'12'"})),
+    ] {
         let mut times = Vec::new();
         for _ in 0..PAGES {
             let begin = Instant::now();

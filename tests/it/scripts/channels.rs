@@ -198,9 +198,10 @@ async fn a_file_in_the_way_or_a_lost_body_has_a_code_of_its_own() {
     // The node may still have it in memory; the one after it has not.
     assert_eq!(std::fs::read_to_string(&body).unwrap(), ONE);
     std::fs::write(&body, "damaged").unwrap();
-    let (data, broker, Stage { client, node, .. }) = (stage.node.keep(), stage.broker.url(), stage);
+    let data = stage.node.keep();
+    let Stage { client, node, broker } = stage;
     assert_eq!(node.stop().code, Some(0));
-    let node = harness::node::Node::start(&broker, &Options::new().in_data(&data));
+    let node = harness::node::Node::start(&broker.url(), &Options::new().in_data(&data));
     let answer = client.call("script.get", &json!({"id": record["id"], "version": 1})).await;
     assert_eq!(answer.code(), "STORE_ERROR", "{}", answer.body);
     assert_eq!(

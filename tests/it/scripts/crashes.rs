@@ -12,23 +12,21 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::broker::Broker;
-use crate::client::Client;
-use crate::node::{Node, Options};
-use crate::wait;
+use harness::broker::Broker;
+use harness::client::Client;
+use harness::node::{Node, Options};
+use harness::wait;
 
 /// Clients that each have one change under way.
 const WRITERS: usize = 4;
 
 /// A number below `end`.
-#[must_use]
-pub fn random(end: u64) -> u64 {
+pub(crate) fn random(end: u64) -> u64 {
     uuid::Uuid::new_v4().as_u64_pair().0 % end.max(1)
 }
 
 /// Starts `writer` in `folder` and kills it after so many answers; gives those answers.
-#[must_use]
-pub fn killed_writer(writer: &Path, way: &str, folder: &Path, answers: u64) -> Vec<u64> {
+pub(crate) fn killed_writer(writer: &Path, way: &str, folder: &Path, answers: u64) -> Vec<u64> {
     let mut child =
         Command::new(writer).arg(way).arg(folder).stdout(Stdio::piped()).spawn().expect("the writer starts");
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
@@ -48,13 +46,13 @@ type Answered = BTreeMap<String, Option<(u64, String)>>;
 
 /// What happened in the rounds.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Count {
+pub(crate) struct Count {
     /// Nodes that were killed.
-    pub kills: usize,
+    pub(crate) kills: usize,
     /// Changes that were answered for.
-    pub answered: usize,
+    pub(crate) answered: usize,
     /// Changes that were under way when the node was killed.
-    pub torn: usize,
+    pub(crate) torn: usize,
 }
 
 /// Creates, updates, deletes and edits scripts through a node that is killed at random, so often; after each kill every change
@@ -62,7 +60,7 @@ pub struct Count {
 ///
 /// # Panics
 /// One is not.
-pub async fn rounds(kills: usize) -> Count {
+pub(crate) async fn rounds(kills: usize) -> Count {
     let broker = Broker::start();
     let data = Arc::new(TempDir::with_prefix("callboard-crash-").expect("a temporary folder"));
     let options = Options::new().roles("scripts").in_data(&data);
@@ -72,7 +70,7 @@ pub async fn rounds(kills: usize) -> Count {
     for round in 0..kills {
         let node = Node::start(&broker.url(), &options);
         let client = Client::connect(&broker.url()).await;
-        check(&client, &answered.borrow(), &under_way.borrow()).await;
+        check(&client, &answered, &under_way.borrow()).await;
         under_way.borrow_mut().clear();
         let (told, goal) = (Cell::new(0), 1 + usize::try_from(random(40)).unwrap_or(1));
         let writers = (0..WRITERS).map(|writer| {
@@ -103,7 +101,7 @@ pub async fn rounds(kills: usize) -> Count {
         count.kills += 1;
     }
     let node = Node::start(&broker.url(), &options);
-    check(&Client::connect(&broker.url()).await, &answered.borrow(), &under_way.borrow()).await;
+    check(&Client::connect(&broker.url()).await, &answered, &under_way.borrow()).await;
     let aside = std::fs::read_dir(data.path()).expect("the data folder").filter_map(Result::ok);
     let damaged = aside.filter(|entry| entry.file_name().to_string_lossy().contains("damaged")).count();
     assert_eq!(damaged, 0, "a store was set aside");
@@ -178,7 +176,11 @@ impl Work<'_> {
     async fn edit(&self, slug: &str, body: String) {
         self.under_way.borrow_mut().push(slug.to_owned());
         let path = self.folder.join(format!("{slug}.py"));
-        let text = std::fs::read_to_string(&path).expect("a script's file");
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            // A deletion that was under way when the node was killed has taken the file and switched the script off.
+            self.under_way.borrow_mut().retain(|known| known != slug);
+            return self.update(slug, body).await;
+        };
         let head = text.split_inclusive("\n---\n\"\"\"\n").next().expect("metadata");
         let draft = self.folder.join(format!(".{slug}.draft"));
         std::fs::write(&draft, format!("{head}{body}")).expect("a draft");
@@ -195,9 +197,10 @@ impl Work<'_> {
     }
 }
 
-/// Every change that was answered for is there; a script with one under way may have moved on.
-async fn check(client: &Client, answered: &Answered, under_way: &[String]) {
-    for (slug, kept) in answered {
+/// Every change that was answered for is there; a script with one under way may have moved on, and is known by that from now on.
+async fn check(client: &Client, answered: &RefCell<Answered>, under_way: &[String]) {
+    let all = answered.borrow().clone();
+    for (slug, kept) in &all {
         let moved_on = under_way.contains(slug);
         let current = client.call("script.get", &json!({"slug": slug})).await;
         let Some((version, body)) = kept else {
@@ -205,15 +208,15 @@ async fn check(client: &Client, answered: &Answered, under_way: &[String]) {
             continue;
         };
         if moved_on && current.code() == "SCRIPT_NOT_FOUND" {
+            answered.borrow_mut().insert(slug.clone(), None);
             continue;
         }
-        let record = &current.data()["record"];
-        let found = record["version"].as_u64().expect("a version");
-        assert!(
-            found == *version || (moved_on && found > *version),
-            "{slug}: version {found}, {version} was answered for"
-        );
+        let found = current.data()["record"]["version"].as_u64().expect("a version");
+        let right = found == *version || (moved_on && found > *version);
+        assert!(right, "{slug}: version {found}, {version} was answered for");
         let old = client.call("script.get", &json!({"slug": slug, "version": version})).await;
         assert_eq!(old.data()["body"], *body, "{slug}: another body than was answered for");
+        let now = current.data()["body"].as_str().expect("a body").to_owned();
+        answered.borrow_mut().insert(slug.clone(), Some((found, now)));
     }
 }

@@ -34,7 +34,7 @@ async fn a_script_is_made_edited_looked_at_and_taken_back() {
     };
     does(&["new", "board", &file, "--title", "The board"], "", "board is version 1, on");
     does(&["get", "board"], "", "return 'one'");
-    does(&["edit", "board"], "sed -i s/one/two/", "board is version 2, on");
+    does(&["edit", "board"], "sed -i s/'one'/'two'/", "board is version 2, on");
     does(&["run", "board"], "", "\"two\"");
     does(&["edit", "board"], "true", "");
     does(&["diff", "board"], "", "-    return 'one'\n+    return 'two'");

@@ -67,6 +67,26 @@ async fn a_script_lives_from_its_creation_to_its_deletion() {
     assert_eq!(html(client, "other").await, "script_disabled");
     update(client, &record, json!({"enabled": true})).await.ok();
 
+    let gone = client.call("script.delete", &json!({"id": record["id"]})).await;
+    assert_eq!(gone.data(), &json!({"deletedId": record["id"], "slug": "other"}));
+    assert_eq!(html(client, "other").await, "script_missing");
+    assert!(!stage.node.data().join("scripts/other.py").exists());
+    stage.close();
+}
+
+#[tokio::test]
+async fn every_version_is_in_the_history_and_can_be_had_back() {
+    let stage = Stage::open().await;
+    let client = &stage.client;
+    let record = create(client, json!({"title": "My Board!", "kind": "macro", "body": ONE})).await;
+    for changes in [
+        json!({"body": TWO}),
+        json!({"slug": "other", "title": "New"}),
+        json!({"enabled": false}),
+        json!({"enabled": true}),
+    ] {
+        update(client, &record, changes).await.ok();
+    }
     let back = client.call("script.rollback", &json!({"id": record["id"], "version": 1})).await;
     let back = &back.data()["record"];
     assert_eq!(
@@ -98,11 +118,6 @@ async fn a_script_lives_from_its_creation_to_its_deletion() {
     );
     let old = client.call("script.get", &json!({"id": record["id"], "version": 2})).await;
     assert_eq!((&old.data()["body"], &old.data()["record"]["slug"]), (&json!(TWO), &json!("my_board")));
-
-    let gone = client.call("script.delete", &json!({"id": record["id"]})).await;
-    assert_eq!(gone.data(), &json!({"deletedId": record["id"], "slug": "other"}));
-    assert_eq!(html(client, "other").await, "script_missing");
-    assert!(!stage.node.data().join("scripts/other.py").exists());
     stage.close();
 }
 

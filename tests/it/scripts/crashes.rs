@@ -2,9 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -23,22 +21,6 @@ const WRITERS: usize = 4;
 /// A number below `end`.
 pub(crate) fn random(end: u64) -> u64 {
     uuid::Uuid::new_v4().as_u64_pair().0 % end.max(1)
-}
-
-/// Starts `writer` in `folder` and kills it after so many answers; gives those answers.
-pub(crate) fn killed_writer(writer: &Path, way: &str, folder: &Path, answers: u64) -> Vec<u64> {
-    let mut child =
-        Command::new(writer).arg(way).arg(folder).stdout(Stdio::piped()).spawn().expect("the writer starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-    let mut said = Vec::new();
-    for line in lines.by_ref().take(usize::try_from(answers).unwrap_or(usize::MAX)) {
-        said.push(line.expect("a line").parse().expect("a number"));
-    }
-    child.kill().expect("a writer that can be killed");
-    // What it said before the kill arrived counts as well; the last line may be torn.
-    said.extend(lines.map_while(Result::ok).filter_map(|line| line.parse::<u64>().ok()));
-    child.wait().expect("its end");
-    said
 }
 
 /// What was answered for: the last version of each script and its body, or that it was deleted.
@@ -70,8 +52,8 @@ pub(crate) async fn rounds(kills: usize) -> Count {
     for round in 0..kills {
         let node = Node::start(&broker.url(), &options);
         let client = Client::connect(&broker.url()).await;
-        check(&client, &answered, &under_way.borrow()).await;
-        under_way.borrow_mut().clear();
+        let torn = under_way.take();
+        check(&client, &answered, &torn).await;
         let (told, goal) = (Cell::new(0), 1 + usize::try_from(random(40)).unwrap_or(1));
         let writers = (0..WRITERS).map(|writer| {
             let (client, answered, under_way, told) =
@@ -101,7 +83,7 @@ pub(crate) async fn rounds(kills: usize) -> Count {
         count.kills += 1;
     }
     let node = Node::start(&broker.url(), &options);
-    check(&Client::connect(&broker.url()).await, &answered, &under_way.borrow()).await;
+    check(&Client::connect(&broker.url()).await, &answered, &under_way.take()).await;
     let aside = std::fs::read_dir(data.path()).expect("the data folder").filter_map(Result::ok);
     let damaged = aside.filter(|entry| entry.file_name().to_string_lossy().contains("damaged")).count();
     assert_eq!(damaged, 0, "a store was set aside");

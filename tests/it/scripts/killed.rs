@@ -1,8 +1,27 @@
 //! Kills and races, in their short form; `tests/long` has the long ones.
 
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::{crashes, races};
+
+/// Starts `writer` in `folder` and kills it after so many answers; gives those answers.
+fn killed_writer(writer: &Path, way: &str, folder: &Path, answers: u64) -> Vec<u64> {
+    let mut child =
+        Command::new(writer).arg(way).arg(folder).stdout(Stdio::piped()).spawn().expect("the writer starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut said = Vec::new();
+    for line in lines.by_ref().take(usize::try_from(answers).unwrap_or(usize::MAX)) {
+        said.push(line.expect("a line").parse().expect("a number"));
+    }
+    child.kill().expect("a writer that can be killed");
+    // What it said before the kill arrived counts as well; the last line may be torn.
+    said.extend(lines.map_while(Result::ok).filter_map(|line| line.parse::<u64>().ok()));
+    child.wait().expect("its end");
+    said
+}
 
 #[tokio::test]
 async fn who_swaps_links_in_gets_nothing_read_or_written_outside() {
@@ -23,7 +42,7 @@ async fn the_store_keeps_what_it_answered_for_and_a_careless_one_does_not() {
     let folder = tempfile::tempdir().unwrap();
     for round in 0..20 {
         let path = folder.path().join("store");
-        let said = crashes::killed_writer(writer, "careful", &path, 1 + crashes::random(60));
+        let said = killed_writer(writer, "careful", &path, 1 + crashes::random(60));
         let opened = callboard::store::embedded::Embedded::open(&path).expect("a store that opens");
         assert_eq!(opened.set_aside, None, "round {round}: the store is damaged");
         let kept = callboard::store::Store::scan(&opened.store, "n/").await.expect("a scan");
@@ -31,7 +50,7 @@ async fn the_store_keeps_what_it_answered_for_and_a_careless_one_does_not() {
         careful += said.iter().filter(|n| !kept.contains(&format!("n/{n:020}"))).count();
 
         let path = folder.path().join(format!("careless-{round}"));
-        let said = crashes::killed_writer(writer, "careless", &path, 1 + crashes::random(60));
+        let said = killed_writer(writer, "careless", &path, 1 + crashes::random(60));
         // The engine may not even open again.
         let kept = std::panic::catch_unwind(|| sled::open(&path).map(|db| db.len()))
             .ok()

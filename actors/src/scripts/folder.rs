@@ -19,7 +19,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat
 use crate::store::objects::hash;
 
 /// A file whose last change is not older than this when it is read may change again without a trace in its stamp.
-const FRESH: Duration = Duration::from_secs(2);
+pub const FRESH: Duration = Duration::from_secs(2);
 /// Longest name of a file, in bytes: what its slug and a suffix can make of it must be a name as well.
 const LONGEST_NAME: usize = 255;
 
@@ -54,7 +54,7 @@ pub struct Seen {
     pub hash: String,
     /// Its text; `None` if it is the one that is known.
     pub text: Option<String>,
-    /// Its stamp, if an equal one will prove that nothing has changed.
+    /// Its stamp, if an equal one will prove that nothing has changed; `None` if it was changed a moment ago.
     pub stamp: Option<Stamp>,
 }
 

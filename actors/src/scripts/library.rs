@@ -75,6 +75,10 @@ pub struct Library {
     work: tokio::sync::Mutex<()>,
     /// Whether a change was under way and nobody heard of its end: the store may know more than the index.
     open_end: Cell<bool>,
+    /// Whether files that were changed a moment ago are written only later.
+    patient: bool,
+    /// Whether there are such files.
+    postponed: Cell<bool>,
 }
 
 /// How steps went.
@@ -125,7 +129,15 @@ impl Library {
             events: RefCell::default(),
             work: tokio::sync::Mutex::default(),
             open_end: Cell::new(false),
+            patient: true,
+            postponed: Cell::new(false),
         })
+    }
+
+    /// Whether files are to be written once they have been left alone for a moment; another comparison does it.
+    #[must_use]
+    pub fn has_postponed(&self) -> bool {
+        self.postponed.get()
     }
 
     /// The folder of script files.

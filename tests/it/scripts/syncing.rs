@@ -2,10 +2,11 @@
 
 use harness::client::Client;
 use harness::node::{Node, Options};
-use harness::script;
 use harness::stage::Stage;
+use harness::{script, wait};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 
 async fn restarted(stage: Stage, edit: impl FnOnce(&std::path::Path)) -> Stage {
     let Stage { client, node, broker } = stage;
@@ -75,8 +76,34 @@ async fn what_was_edited_while_the_node_was_down_is_reported_and_nothing_is_lost
     // What was deleted by hand can be had back.
     stage.client.call("script.rollback", &json!({"id": ids[2], "version": 1})).await.ok();
     assert!(stage.node.data().join("scripts/deleted.py").exists());
-    let copy = std::fs::read_to_string(stage.node.data().join("scripts/copy.py")).unwrap();
-    assert!(!copy.contains(ids[3].as_str().unwrap()), "a copy has an id of its own");
+    // Who wrote it may not have been done; a moment later it gets its id.
+    wait::eventually("a copy to have an id of its own", Duration::from_secs(20), || async {
+        let copy = std::fs::read_to_string(stage.node.data().join("scripts/copy.py")).unwrap();
+        (copy.contains("id: ") && !copy.contains(ids[3].as_str().unwrap())).then_some(())
+    })
+    .await;
+    stage.close();
+}
+
+#[tokio::test]
+async fn a_file_that_is_still_being_written_is_left_alone() {
+    use std::io::Write as _;
+    let stage = Stage::with(Options::new().roles("scripts")).await;
+    let path = stage.node.data().join("scripts/slow.py");
+    let mut file = std::fs::File::create(&path).unwrap();
+    for n in 0..4 {
+        writeln!(file, "x = {n}").unwrap();
+        stage.client.call("script.sync", &json!({})).await.ok();
+    }
+    drop(file);
+    let whole = "x = 0\nx = 1\nx = 2\nx = 3\n";
+    wait::eventually("the file to be current and to have its id", Duration::from_secs(20), || async {
+        let got = stage.client.call("script.get", &json!({"slug": "slow"})).await;
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.ends_with(whole), "what was written after a comparison is lost: {text}");
+        (got.data()["body"] == whole && text.contains("id: ")).then_some(())
+    })
+    .await;
     stage.close();
 }
 

@@ -55,7 +55,7 @@ pub(crate) enum Command {
     Doctor(doctor::Doctor),
     /// Ask all nodes how they are.
     Status(status::Status),
-    /// List, check and run scripts.
+    /// List, edit, check, run and sync scripts.
     #[command(subcommand)]
     Scripts(scripts::Scripts),
     /// Show the settings.

@@ -39,6 +39,16 @@ pub struct Child {
     readers: Vec<JoinHandle<()>>,
 }
 
+/// Runs an editor on a file in this terminal and waits for its end. `editor` may have words of its own, as in `code --wait`.
+///
+/// # Errors
+/// It cannot be started.
+pub async fn edit(editor: &str, file: &Path) -> io::Result<ExitStatus> {
+    let mut words = editor.split_whitespace();
+    let program = words.next().ok_or(io::ErrorKind::NotFound)?;
+    Command::new(program).args(words).arg(file).status().await
+}
+
 impl Child {
     /// Starts `program` and gives every line that it writes to `line`. Its standard input is empty. It is in a
     /// process group of its own, so that Ctrl-C in a terminal reaches it only through the node, and on Linux it

@@ -9,6 +9,8 @@ mod floods;
 mod kills;
 mod load;
 mod panics;
+#[cfg(feature = "long")]
+mod stores;
 
 use tokio::sync::{Mutex, MutexGuard};
 

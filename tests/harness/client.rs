@@ -179,6 +179,14 @@ impl Answer {
         said.and_then(Value::as_bool).unwrap_or_else(|| panic!("neither ok nor success: {}", self.body))
     }
 
+    /// Holds it to be a success.
+    ///
+    /// # Panics
+    /// It is a failure.
+    pub fn ok(&self) {
+        assert!(self.is_ok(), "failed: {}", self.body);
+    }
+
     /// What a success returned.
     ///
     /// # Panics

@@ -11,6 +11,7 @@ pub mod processes;
 pub mod proxy;
 pub mod script;
 pub mod stage;
+pub mod swapper;
 pub mod tools;
 pub mod wait;
 pub mod wire;

@@ -25,6 +25,7 @@ pub struct Options {
     arguments: Vec<String>,
     configuration: String,
     roles: Option<String>,
+    data: Option<Arc<TempDir>>,
 }
 
 impl Options {
@@ -69,6 +70,13 @@ impl Options {
         self
     }
 
+    /// In a data folder that another node has left.
+    #[must_use]
+    pub fn in_data(mut self, data: &Arc<TempDir>) -> Self {
+        self.data = Some(Arc::clone(data));
+        self
+    }
+
     /// As `callboard node --roles ROLES` instead of `callboard dev`.
     #[must_use]
     pub fn roles(mut self, roles: &str) -> Self {
@@ -81,7 +89,7 @@ impl Options {
 #[derive(Debug)]
 pub struct Node {
     child: Child,
-    data: TempDir,
+    data: Arc<TempDir>,
     url: String,
     name: String,
     stdout: Captured,
@@ -118,7 +126,8 @@ impl Node {
     }
 
     fn run(broker: &[&str], options: &Options) -> Self {
-        let data = TempDir::with_prefix("callboard-data-").expect("a temporary folder");
+        let new = || Arc::new(TempDir::with_prefix("callboard-data-").expect("a temporary folder"));
+        let data = options.data.clone().unwrap_or_else(new);
         for (file, text) in &options.scripts {
             let path = data.path().join("scripts").join(file);
             std::fs::create_dir_all(path.parent().expect("a file has a folder"))
@@ -144,7 +153,7 @@ impl Node {
         let mut node = Self { child, data, url: String::new(), name: String::new(), stdout, stderr };
         let line = wait::until("the line `ready`", READY, || {
             if let Some(status) = node.child.try_wait().expect("the node's state") {
-                panic!("the node ended with {status}");
+                panic!("the node ended with {status}: {}", node.stderr.all());
             }
             node.stdout.text().lines().next().map(str::to_owned)
         });
@@ -168,6 +177,12 @@ impl Node {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its data folder, which stays as long as somebody has this.
+    #[must_use]
+    pub fn keep(&self) -> Arc<TempDir> {
+        Arc::clone(&self.data)
     }
 
     /// Its data folder.

@@ -1,5 +1,11 @@
 //! Script files and their channels: what an editor saves is what the next call runs.
 
+mod channels;
+mod crashes;
+mod killed;
+mod races;
+mod syncing;
+
 use std::time::Duration;
 
 use harness::client::{Answer, Client};

@@ -308,6 +308,13 @@ pub(super) async fn channel(
     let body = channel::reply::<Value>(outgoing.format, &head, data.as_ref());
     if bus.send(&outgoing, body).await.is_err() {
         tracing::warn!(channel = spec.name, "a reply did not fit the broker");
+        let code = ChannelCode::ServiceFailure;
+        let text = channel::text::of(code, &locale);
+        outgoing.failed =
+            code.number().map(|number| Failed { number, code: code.as_str(), text: text.message });
+        let body =
+            channel::reply::<Value>(outgoing.format, &channel::Head { code, debug: None, ..head }, None);
+        let _small_enough = bus.send(&outgoing, body).await;
     }
     endpoint.count(arrived.elapsed(), outgoing.failed.as_ref().map(|failed| failed.code));
     tracing::debug!(channel = spec.name, code = code.as_str(), "answered");

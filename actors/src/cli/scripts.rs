@@ -1,4 +1,9 @@
-//! `callboard scripts`: what a node says about scripts, and running one by hand.
+//! `callboard scripts`: what a node says about scripts, and running one by hand. Looking at versions is in `look`, changing
+//! scripts in `change`, files and defaults in `folder`.
+
+mod change;
+mod folder;
+mod look;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,12 +12,15 @@ use callboard::config::Config;
 use clap::{Args, Subcommand, ValueEnum};
 use protocol::actions::Action;
 use protocol::actions::script_compile::{self, SyntaxProblem};
+use protocol::actions::script_fetch::Script;
 use protocol::actions::utility_run::UtilityRun;
 use protocol::channels::Channel;
 use protocol::channels::script_check::{self, ScriptCheck};
+use protocol::channels::script_get::{self, ScriptGet};
 use protocol::channels::script_list::{self, ScriptList};
 use protocol::envelope::Project;
 use protocol::{Format, abi, subject};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -26,10 +34,30 @@ use super::{Error, call, client, out, pretty, table};
 pub(crate) enum Scripts {
     /// List the scripts of a project.
     List(List),
+    /// Print the body of a script.
+    Get(look::Get),
+    /// Save a file's text, or one from standard input, as a new script.
+    New(change::New),
+    /// Open a script in an editor ($VISUAL or $EDITOR), check it and save it.
+    Edit(change::Edit),
+    /// Switch a script on.
+    Enable(change::Switch),
+    /// Switch a script off.
+    Disable(change::Switch),
     /// Look for mistakes in script files, without running or saving them.
     Check(Check),
     /// Run a utility: its result goes to standard output, what it prints to standard error.
     Run(Run),
+    /// List the versions of a script.
+    History(look::History),
+    /// Show what is different between two versions.
+    Diff(look::Diff),
+    /// Make an older version the current one.
+    Rollback(change::Rollback),
+    /// Bring files and scripts in step, and say what was done.
+    Sync(folder::Sync),
+    /// Say how the default scripts stand, take them anew, or merge newer ones into changed ones.
+    Defaults(folder::Defaults),
 }
 
 /// Which scripts.
@@ -93,6 +121,16 @@ impl Scripts {
             Self::List(list) => list.run().await,
             Self::Check(check) => check.run().await,
             Self::Run(run) => run.run().await,
+            Self::Get(get) => told(get.run().await),
+            Self::New(new) => told(new.run().await),
+            Self::Edit(edit) => told(edit.run().await),
+            Self::Enable(switch) => told(switch.run(true).await),
+            Self::Disable(switch) => told(switch.run(false).await),
+            Self::History(history) => told(history.run().await),
+            Self::Diff(diff) => told(diff.run().await),
+            Self::Rollback(rollback) => told(rollback.run().await),
+            Self::Sync(sync) => told(sync.run().await),
+            Self::Defaults(defaults) => told(defaults.run().await),
         }
     }
 }
@@ -116,7 +154,46 @@ struct Asker<'a> {
     project: Option<&'a Project>,
 }
 
+/// Why a command ends before its end.
+#[derive(Debug)]
+enum Stop {
+    /// It cannot go on.
+    Error(Error),
+    /// The person has been told, and this is the exit status.
+    Told(u8),
+}
+
+impl<E: Into<Error>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+/// The exit status of a command.
+fn told(done: Result<u8, Stop>) -> Result<u8, Error> {
+    match done {
+        Ok(status) | Err(Stop::Told(status)) => Ok(status),
+        Err(Stop::Error(error)) => Err(error),
+    }
+}
+
 impl Asker<'_> {
+    /// The data of a success; a failure is told.
+    async fn get<T: DeserializeOwned>(&self, name: &str, question: &impl Serialize) -> Result<T, Stop> {
+        let text = self.ask(name, question).await?;
+        match Reply::read(&text)?.outcome() {
+            Ok(data) => Ok(serde_json::from_str(data).map_err(|_| client::Error::Unreadable)?),
+            Err(failure) => Err(Stop::Told(failure.report())),
+        }
+    }
+
+    /// A script by slug or id, as it is or as it was.
+    async fn script(&self, name: &str, version: Option<u64>) -> Result<Script, Stop> {
+        let id = protocol::Id::new(name);
+        let slug = id.is_none().then(|| name.to_owned());
+        self.get(ScriptGet::NAME, &script_get::Request { id, slug, version }).await
+    }
+
     /// The text of the reply.
     async fn ask<Q: Serialize>(&self, name: &str, question: &Q) -> Result<String, Error> {
         let name = subject::of_channel(name);
@@ -143,14 +220,25 @@ impl List {
             Kind::Transform => abi::Kind::Transform,
             Kind::Utility => abi::Kind::Utility,
         });
-        let request = script_list::Request { kind, ..script_list::Request::default() };
-        let text = self.question.connect().await?.ask(ScriptList::NAME, &request).await?;
-        let (list, raw): (script_list::Reply, &str) = match data(&text)? {
-            Ok(found) => found,
-            Err(failure) => return Ok(failure.report()),
-        };
+        let mut request =
+            script_list::Request { kind, limit: Some(script_list::MOST), ..script_list::Request::default() };
+        let asker = self.question.connect().await?;
+        let mut list = script_list::Reply { scripts: Vec::new(), errors: Vec::new(), next_cursor: None };
+        loop {
+            let text = asker.ask(ScriptList::NAME, &request).await?;
+            let (page, _): (script_list::Reply, &str) = match data(&text)? {
+                Ok(found) => found,
+                Err(failure) => return Ok(failure.report()),
+            };
+            list.scripts.extend(page.scripts);
+            list.errors.extend(page.errors);
+            if page.next_cursor.is_none() {
+                break;
+            }
+            request.cursor = page.next_cursor;
+        }
         if self.question.json {
-            self.question.print(raw)?;
+            self.question.print(&serde_json::to_string(&list).map_err(Error::Json)?)?;
         } else {
             let rows: Vec<[String; 6]> = list.scripts.into_iter().map(row).collect();
             out::data(&table::lay_out(["SLUG", "KIND", "ENABLED", "VERSION", "ALIASES", "TITLE"], &rows))?;

@@ -19,7 +19,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat
 use crate::store::objects::hash;
 
 /// A file whose last change is not older than this when it is read may change again without a trace in its stamp.
-const FRESH: Duration = Duration::from_secs(2);
+pub const FRESH: Duration = Duration::from_secs(2);
 /// Longest name of a file, in bytes: what its slug and a suffix can make of it must be a name as well.
 const LONGEST_NAME: usize = 255;
 
@@ -54,7 +54,7 @@ pub struct Seen {
     pub hash: String,
     /// Its text; `None` if it is the one that is known.
     pub text: Option<String>,
-    /// Its stamp, if an equal one will prove that nothing has changed.
+    /// Its stamp, if an equal one will prove that nothing has changed; `None` if it was changed a moment ago.
     pub stamp: Option<Stamp>,
 }
 
@@ -78,17 +78,21 @@ pub struct Files {
 /// The folder itself cannot be read. A file that cannot is in [`Files::errors`].
 pub fn read(root: &Path, known: &Known, trust: bool) -> std::io::Result<Vec<Files>> {
     let folder = root_of(root)?;
-    let (first, projects) = read_project(folder.as_fd(), Project::default().as_str(), known, trust)?;
+    let (first, beside) = read_project(folder.as_fd(), Project::default().as_str(), known, trust)?;
     let mut all = vec![first];
-    for name in projects {
+    let unread = |project: String, problem: String| {
+        let error = FileError { file: String::new(), problem };
+        Files { project, seen: Vec::new(), errors: vec![error], read: false }
+    };
+    all.extend(
+        beside.links.into_iter().map(|name| unread(name, "a link: projects are plain folders".to_owned())),
+    );
+    for name in beside.folders {
         let files = open_beneath(folder.as_fd(), &name)
             .and_then(|folder| read_project(folder.as_fd(), &name, known, trust));
         all.push(match files {
             Ok((files, _)) => files,
-            Err(why) => {
-                let error = FileError { file: String::new(), problem: why.to_string() };
-                Files { project: name, seen: Vec::new(), errors: vec![error], read: false }
-            }
+            Err(why) => unread(name, why.to_string()),
         });
     }
     Ok(all)
@@ -151,15 +155,22 @@ fn beneath() -> ResolveFlags {
     ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS
 }
 
-/// Reads the files of one project; gives the names of folders beside them that can be projects as well.
+/// What lies beside a project's files and bears the name of a project.
+#[derive(Default)]
+struct Beside {
+    folders: Vec<String>,
+    links: Vec<String>,
+}
+
+/// Reads the files of one project; gives what lies beside them as well.
 fn read_project(
     folder: BorrowedFd<'_>,
     project: &str,
     known: &Known,
     trust: bool,
-) -> std::io::Result<(Files, Vec<String>)> {
+) -> std::io::Result<(Files, Beside)> {
     let mut names = Vec::new();
-    let mut folders = Vec::new();
+    let mut beside = Beside::default();
     let mut files = Files { project: project.to_owned(), seen: Vec::new(), errors: Vec::new(), read: true };
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
@@ -177,11 +188,14 @@ fn read_project(
             && Project::new(&name).is_some()
             && name != Project::default().as_str()
         {
-            folders.push(name);
+            beside.folders.push(name);
+        } else if is_link(folder, &name) && Project::new(&name).is_some() {
+            // Not gone, and not ours to follow.
+            beside.links.push(name);
         }
     }
     names.sort();
-    folders.sort();
+    beside.folders.sort();
     let known = known.get(project);
     let now = SystemTime::now();
     for name in names {
@@ -191,12 +205,20 @@ fn read_project(
             Err(problem) => files.errors.push(FileError { file: name, problem }),
         }
     }
-    Ok((files, folders))
+    Ok((files, beside))
 }
 
 fn is_folder(folder: BorrowedFd<'_>, name: &str) -> bool {
-    let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
-    stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+    kind(folder, name) == Some(FileType::Directory)
+}
+
+fn is_link(folder: BorrowedFd<'_>, name: &str) -> bool {
+    kind(folder, name) == Some(FileType::Symlink)
+}
+
+fn kind(folder: BorrowedFd<'_>, name: &str) -> Option<FileType> {
+    let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    Some(FileType::from_raw_mode(stat.st_mode))
 }
 
 fn look(

@@ -6,7 +6,7 @@ pub mod bodies;
 pub mod change;
 pub mod scan;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -73,6 +73,12 @@ pub struct Library {
     events: RefCell<Vec<Event>>,
     /// One change at a time.
     work: tokio::sync::Mutex<()>,
+    /// Whether a change was under way and nobody heard of its end: the store may know more than the index.
+    open_end: Cell<bool>,
+    /// Whether files that were changed a moment ago are written only later.
+    patient: bool,
+    /// Whether there are such files.
+    postponed: Cell<bool>,
 }
 
 /// How steps went.
@@ -105,10 +111,7 @@ impl Library {
     /// # Errors
     /// The store cannot be read.
     pub async fn open(store: Rc<dyn Store>, objects: Objects, root: &Path) -> Result<Self, Error> {
-        let mut index = Index::default();
-        for entry in store.scan(disk::SCRIPTS).await? {
-            index.insert(disk::read(&entry.key, &entry.value)?, entry.revision);
-        }
+        let index = read_index(&*store).await?;
         let mut given = BTreeMap::new();
         for entry in store.scan(disk::GIVEN).await? {
             let parts = entry.key.strip_prefix(disk::GIVEN).and_then(|rest| rest.split_once('/'));
@@ -125,7 +128,16 @@ impl Library {
             stamps: RefCell::default(),
             events: RefCell::default(),
             work: tokio::sync::Mutex::default(),
+            open_end: Cell::new(false),
+            patient: true,
+            postponed: Cell::new(false),
         })
+    }
+
+    /// Whether files are to be written once they have been left alone for a moment; another comparison does it.
+    #[must_use]
+    pub fn has_postponed(&self) -> bool {
+        self.postponed.get()
     }
 
     /// The folder of script files.
@@ -255,11 +267,11 @@ impl Library {
                     );
                 }
             }
-            let revision = self.commit(batch).await?;
-            for step in part {
-                self.index.borrow_mut().insert(step.script.clone(), revision);
-                self.tell(step);
-            }
+            let insert = |index: &mut Index, revision| {
+                part.iter().for_each(|step| index.insert(step.script.clone(), revision));
+            };
+            self.commit(batch, insert).await?;
+            part.iter().for_each(|step| self.tell(step));
         }
         self.write_files(steps).await
     }
@@ -271,18 +283,24 @@ impl Library {
         batch.expect(key_of(script), held.map(|held| held.revision));
     }
 
-    /// Writes a batch. If the store has moved on without the index, which a change that was given up can cause, the index is read
-    /// anew before anything else happens.
-    async fn commit(&self, batch: Batch) -> Result<u64, Error> {
-        let written = self.store.write(batch).await;
-        if let Err(crate::store::Error::Conflict(_)) = &written {
-            let mut index = Index::default();
-            for entry in self.store.scan(disk::SCRIPTS).await? {
-                index.insert(disk::read(&entry.key, &entry.value)?, entry.revision);
-            }
+    /// Waits for one's turn. If the change before was given up half-way, the index is read anew.
+    pub(super) async fn alone(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
+        let alone = self.work.lock().await;
+        if self.open_end.get() {
+            let index = read_index(&*self.store).await?;
             *self.index.borrow_mut() = index;
+            self.open_end.set(false);
         }
-        Ok(written?)
+        Ok(alone)
+    }
+
+    /// Writes a batch, and then what the index has to know of it.
+    async fn commit(&self, batch: Batch, note: impl FnOnce(&mut Index, u64)) -> Result<(), Error> {
+        self.open_end.set(true);
+        let revision = self.store.write(batch).await?;
+        note(&mut self.index.borrow_mut(), revision);
+        self.open_end.set(false);
+        Ok(())
     }
 
     fn tell(&self, step: &Step) {
@@ -346,12 +364,21 @@ impl Library {
                 self.expect(&mut batch, script);
                 batch.put(key_of(script), disk::write(script));
             }
-            let revision = self.commit(batch).await?;
-            let mut index = self.index.borrow_mut();
-            part.iter().for_each(|script| index.insert(script.clone(), revision));
+            let insert = |index: &mut Index, revision| {
+                part.iter().for_each(|script| index.insert(script.clone(), revision));
+            };
+            self.commit(batch, insert).await?;
         }
         Ok(carried)
     }
+}
+
+async fn read_index(store: &dyn Store) -> Result<Index, Error> {
+    let mut index = Index::default();
+    for entry in store.scan(disk::SCRIPTS).await? {
+        index.insert(disk::read(&entry.key, &entry.value)?, entry.revision);
+    }
+    Ok(index)
 }
 
 /// The script once its file `to` has its text. If that is not the name it should have, somebody has renamed the file: the old
@@ -386,3 +413,6 @@ fn problem(script: &Script, file: &str, problem: String) -> ProjectFileError {
     let error = FileError { file: file.to_owned(), problem };
     ProjectFileError { project: script.record.project.clone(), error }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,9 @@ const QUIET: Duration = Duration::from_millis(25);
 /// Longest wait for quiet, for folders that are never quiet.
 const PATIENCE: usize = 8;
 
+/// When files are written that were changed a moment ago.
+const LATER: Duration = Duration::from_millis(super::folder::FRESH.as_millis() as u64 + 500);
+
 /// A watcher and what it notices.
 pub struct Edits {
     /// Stops watching when dropped.
@@ -50,7 +53,13 @@ fn matters(event: &notify::Event) -> bool {
 
 /// Compares the folder after each burst of edits, as long as the role lives.
 pub async fn follow(state: &Weak<State>, edits: &mut Edits) {
-    while edits.noticed.recv().await.is_some() {
+    let mut postponed = state.upgrade().is_some_and(|state| state.library.has_postponed());
+    loop {
+        let noticed = edits.noticed.recv();
+        match if postponed { tokio::time::timeout(LATER, noticed).await } else { Ok(noticed.await) } {
+            Ok(None) => return,
+            Ok(Some(())) | Err(_) => {}
+        }
         for _ in 0..PATIENCE {
             if tokio::time::timeout(QUIET, edits.noticed.recv()).await.is_err() {
                 break;
@@ -60,5 +69,6 @@ pub async fn follow(state: &Weak<State>, edits: &mut Edits) {
         if let Err(error) = state.scan().await {
             tracing::error!(%error, "files and scripts could not be compared");
         }
+        postponed = state.library.has_postponed();
     }
 }

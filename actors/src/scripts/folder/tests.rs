@@ -34,7 +34,9 @@ fn a_project_per_folder_and_nothing_through_a_link() {
     assert_eq!(scripts, [("default", Some("x = 1")), ("blog", Some("x = 2"))]);
     let errors: Vec<_> =
         all.iter().flat_map(|files| &files.errors).map(|error| error.file.as_str()).collect();
-    assert_eq!(errors, ["again.py", "binary.py", "large.py", "link.py", "pipe.py", "twice.py"]);
+    assert_eq!(errors, ["again.py", "binary.py", "large.py", "link.py", "pipe.py", "twice.py", ""]);
+    let linked = all.iter().find(|files| files.project == "linked").unwrap();
+    assert!(!linked.read, "a folder that is a link now has not lost its files");
 }
 
 #[test]

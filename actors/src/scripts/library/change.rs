@@ -186,13 +186,13 @@ impl Library {
     /// # Errors
     /// Index or file have changed since, or it cannot be stored.
     pub async fn commit_draft(&self, draft: Draft) -> Result<Record, Refused> {
-        let _alone = self.work.lock().await;
+        let _alone = self.alone().await?;
         self.commit_alone(draft).await
     }
 
     /// Makes those drafts the current versions that still can be.
     pub(in crate::scripts) async fn commit_drafts(&self, drafts: Vec<Draft>) -> Result<(), Error> {
-        let _alone = self.work.lock().await;
+        let _alone = self.alone().await?;
         let mut steps = Vec::new();
         for draft in drafts {
             let slug = draft.script.record.slug.clone();
@@ -279,7 +279,7 @@ impl Library {
     /// # Errors
     /// There is none, its file has changed, or it cannot be deleted.
     pub async fn delete(&self, project: &str, id: Id) -> Result<Changed, Refused> {
-        let _alone = self.work.lock().await;
+        let _alone = self.alone().await?;
         let held = self.held(project, id)?;
         self.still_holds(Some(&held), &held.script.record).await?;
         // The file first: if the node ends here, the script is off and can be deleted once more, but not come back.
@@ -302,8 +302,7 @@ impl Library {
         for version in self.versions(project, id).await? {
             batch.remove(disk::version_key(project, id, version.record.version));
         }
-        self.commit(batch).await?;
-        self.index.borrow_mut().remove(project, id);
+        self.commit(batch, |index, _| index.remove(project, id)).await?;
         let changed = changed(&held.script, Change::Deleted);
         self.events.borrow_mut().push(Event::Changed(changed.clone()));
         Ok(changed)

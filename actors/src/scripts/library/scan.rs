@@ -10,7 +10,7 @@ use protocol::script::{Change, Conflict};
 
 use super::{Error, Library, now, off_thread};
 use crate::scripts::folder::{self, Files, KnownFile};
-use crate::scripts::plan::steps::{Step, compare};
+use crate::scripts::plan::steps::{Compared, Step, compare};
 
 /// How often it is compared until nothing is left to do; files that are being written all the time wait for the next event.
 const ROUNDS: usize = 4;
@@ -30,7 +30,7 @@ impl Library {
     /// # Errors
     /// The folder or the store failed. What was done so far is done.
     pub async fn sync(&self, look: Look) -> Result<Report, Error> {
-        let _alone = self.work.lock().await;
+        let _alone = self.alone().await?;
         self.sync_alone(look).await
     }
 
@@ -39,10 +39,10 @@ impl Library {
     /// # Errors
     /// The folder cannot be read.
     pub async fn would_sync(&self) -> Result<Report, Error> {
-        let _alone = self.work.lock().await;
+        let _alone = self.alone().await?;
         let mut report = Report::default();
         for files in self.read(Look::Full).await? {
-            let (steps, errors) = self.compare(&files);
+            let Compared { steps, errors, .. } = self.compare(&files);
             report.scanned += files.seen.len() as u64;
             steps.iter().for_each(|step| count(&mut report, step));
             report.errors.extend(of_project(&files.project, files.errors.into_iter().chain(errors)));
@@ -59,9 +59,11 @@ impl Library {
             }
             report.errors.clear();
             let mut todo = Vec::new();
+            self.postponed.set(false);
             for files in all {
-                let (steps, errors) = self.compare(&files);
+                let Compared { steps, errors, postponed } = self.compare(&files);
                 todo.extend(steps);
+                self.postponed.set(self.postponed.get() || postponed);
                 let errors: Vec<FileError> = files.errors.into_iter().chain(errors).collect();
                 report.errors.extend(of_project(&files.project, errors.iter().cloned()));
                 self.index.borrow_mut().set_errors(&files.project, errors);
@@ -91,12 +93,12 @@ impl Library {
         }
     }
 
-    fn compare(&self, files: &Files) -> (Vec<Step>, Vec<FileError>) {
+    fn compare(&self, files: &Files) -> Compared {
         if !files.read {
-            return Default::default();
+            return Compared::default();
         }
         let index = self.index.borrow();
-        compare(index.project(&files.project), files, now(), &mut Id::generate)
+        compare(index.project(&files.project), files, now(), self.patient, &mut Id::generate)
     }
 
     /// Reads the folder, with an empty one for each project that has none any more.

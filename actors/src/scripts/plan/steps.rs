@@ -71,13 +71,26 @@ pub fn fits(script: &Script) -> bool {
     crate::scripts::disk::write(script).len() <= LARGEST_SCRIPT
 }
 
-/// Compares the scripts of a project with its files.
+/// What a comparison comes to.
+#[derive(Debug, Default)]
+pub struct Compared {
+    /// What is to be done.
+    pub steps: Vec<Step>,
+    /// Files that cannot be taken.
+    pub errors: Vec<FileError>,
+    /// Whether a file is to be written once it has been left alone for a moment.
+    pub postponed: bool,
+}
+
+/// Compares the scripts of a project with its files. With `patient`, a file that was changed a moment ago is not written yet: who
+/// writes it may not be done, and would go on in a file that has lost its name.
 pub fn compare(
     project: Option<&Project>,
     files: &Files,
     now: u64,
+    patient: bool,
     new_id: &mut dyn FnMut() -> Id,
-) -> (Vec<Step>, Vec<FileError>) {
+) -> Compared {
     let scripts: Vec<Rc<Script>> = project.into_iter().flat_map(Project::scripts).cloned().collect();
     let based: HashMap<&str, Id> = scripts
         .iter()
@@ -104,10 +117,10 @@ pub fn compare(
             (script, seen, action)
         })
         .collect();
-    let mut round =
-        Round { project: &files.project, now, taken: HashSet::new(), steps: Vec::new(), errors: Vec::new() };
+    let (taken, compared) = (HashSet::new(), Compared::default());
+    let mut round = Round { project: &files.project, now, taken, patient, compared };
     round.all(decided, owners.iter().zip(&files.seen), new_id);
-    (round.steps, round.errors)
+    round.compared
 }
 
 fn side<'a>(script: &Script, seen: Option<&'a Seen>, unreadable: &HashSet<&str>) -> FileSide<'a> {
@@ -135,8 +148,8 @@ struct Round<'a> {
     now: u64,
     /// Slugs that are not free.
     taken: HashSet<String>,
-    steps: Vec<Step>,
-    errors: Vec<FileError>,
+    patient: bool,
+    compared: Compared,
 }
 
 impl Round<'_> {
@@ -192,6 +205,13 @@ impl Round<'_> {
         free
     }
 
+    /// Whether a file is not to be written yet.
+    fn must_wait(&mut self, seen: &Seen) -> bool {
+        let wait = self.patient && seen.stamp.is_none();
+        self.compared.postponed |= wait;
+        wait
+    }
+
     /// A script that keeps its slug.
     fn stay(&mut self, script: &Script, seen: Option<&Seen>, action: &Action) {
         match (action, seen) {
@@ -199,14 +219,19 @@ impl Round<'_> {
                 let slug = script.record.slug.clone();
                 self.take(Some(script), script.record.id, slug, seen, *conflict);
             }
+            (Action::WriteFile { .. }, Some(seen)) if self.must_wait(seen) => {}
             (Action::WriteFile { from, to }, seen) => {
                 let expected = seen.map(|seen| seen.hash.clone());
                 let order = FileOrder { from: from.clone(), to: to.clone(), expected };
-                self.steps.push(Step { file: Some(order), ..Step::of(script.clone()) });
+                self.compared.steps.push(Step { file: Some(order), ..Step::of(script.clone()) });
             }
             (Action::Settle, Some(seen)) => {
                 let base = Some(Base { file: seen.file.clone(), hash: seen.hash.clone() });
-                self.steps.push(Step::of(Script { base, file: seen.file.clone(), ..script.clone() }));
+                self.compared.steps.push(Step::of(Script {
+                    base,
+                    file: seen.file.clone(),
+                    ..script.clone()
+                }));
             }
             _ => {}
         }
@@ -226,11 +251,15 @@ impl Round<'_> {
         }
         let base = Some(Base { file: seen.file.clone(), hash: seen.hash.clone() });
         if slug == script.record.slug {
-            return self.steps.push(Step::of(Script { base, file: seen.file.clone(), ..script.clone() }));
+            return self.compared.steps.push(Step::of(Script {
+                base,
+                file: seen.file.clone(),
+                ..script.clone()
+            }));
         }
         let mut next = next(script, self.now);
         (next.record.slug, next.base, next.file) = (slug, base, seen.file.clone());
-        self.steps.push(Step { version: Some((Change::Renamed, By::File)), ..Step::of(next) });
+        self.compared.steps.push(Step { version: Some((Change::Renamed, By::File)), ..Step::of(next) });
     }
 
     fn create(&mut self, id: Id, seen: &Seen) {
@@ -243,7 +272,7 @@ impl Round<'_> {
         let failed = |problem: &str| FileError { file: seen.file.clone(), problem: problem.to_owned() };
         let Some(text) = &seen.text else {
             // It was believed to be as before; the next look will read it.
-            return self.errors.push(failed("changed while it was looked at"));
+            return self.compared.errors.push(failed("changed while it was looked at"));
         };
         let found = file::parts(text);
         let described = before.map(|script| {
@@ -274,9 +303,11 @@ impl Round<'_> {
             // A file without room for its id is known by its place.
             if whole.len() <= LARGEST_BODY && named.len() <= file::LARGEST {
                 record.file_hash = hash(whole.as_bytes());
-                let (file, expected) = (seen.file.clone(), Some(seen.hash.clone()));
-                order = Some(FileOrder { from: Some(file.clone()), to: file, expected });
                 metadata = named;
+                if !self.must_wait(seen) {
+                    let (file, expected) = (seen.file.clone(), Some(seen.hash.clone()));
+                    order = Some(FileOrder { from: Some(file.clone()), to: file, expected });
+                }
             }
         }
         let change = match before {
@@ -287,9 +318,9 @@ impl Round<'_> {
         let base = Some(Base { file: seen.file.clone(), hash: seen.hash.clone() });
         let script = Script { record, metadata, file: seen.file.clone(), base, gone: false };
         if !fits(&script) {
-            return self.errors.push(failed("its metadata are too large"));
+            return self.compared.errors.push(failed("its metadata are too large"));
         }
-        self.steps.push(Step {
+        self.compared.steps.push(Step {
             script,
             version: Some((change, By::File)),
             body: Some(found.body.to_owned()),
@@ -319,7 +350,7 @@ impl Round<'_> {
             step.script.record.slug = slug;
         }
         if step.version.is_some() {
-            self.steps.push(step);
+            self.compared.steps.push(step);
         }
     }
 }

@@ -45,8 +45,9 @@ fn serve(py: Python<'_>, lock: Lock) -> End {
     if lock::trap::install(page.refused()).is_err() {
         return End::Starved;
     }
+    let reads = lock.folders().next().is_some();
     let (pipe, layers) = lock::apply(lock);
-    if tell_where(py).and_then(|()| refusal::explain(py, page.refused())).is_err() {
+    if tell_where(py).and_then(|()| refusal::explain(py, page.refused(), reads)).is_err() {
         return End::Starved;
     }
     let pipe = Rc::new(pipe);

@@ -153,8 +153,8 @@ impl Zygote {
         let zygote = sys::pid();
         let child = match sys::fork(py) {
             Ok(None) => {
-                let (mapped, namespaces) = (self.mapped, self.namespaces);
-                let lock = Lock { pipe, page, null, limits, mapped, namespaces, zygote };
+                let (mapped, namespaces, listed) = (self.mapped, self.namespaces, Default::default());
+                let lock = Lock { pipe, page, null, limits, mapped, namespaces, zygote, listed };
                 cell::live(py, lock)
             }
             Ok(Some(child)) => child,

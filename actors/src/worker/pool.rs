@@ -355,7 +355,9 @@ impl Pool {
         state.next += 1;
         let (cell, ends) = Cell::new(state.next, *key)?;
         let Some(zygote) = state.zygote.clone() else { return Ok(()) };
-        zygote.fork(cell.id, Limits { memory: self.bounds.memory }, &ends.pipe, &ends.page)?;
+        let granted = state.groups.get(key).map(|group| group.runs.capabilities().to_vec());
+        let limits = Limits { memory: self.bounds.memory, capabilities: granted.unwrap_or_default() };
+        zygote.fork(cell.id, limits, &ends.pipe, &ends.page)?;
         let Some(group) = state.groups.get_mut(key) else { return Ok(()) };
         group.cells.push(Rc::clone(&cell));
         state.cells.insert(cell.id, Rc::clone(&cell));

@@ -13,6 +13,7 @@ use futures_util::stream::{self, LocalBoxStream};
 use protocol::abi::Kind;
 use protocol::actions::{Action as _, script_fetch};
 use protocol::capability::Capability;
+use protocol::frame::control::MOST_CAPABILITIES;
 use protocol::script::Record;
 use protocol::{Failure, Id};
 use serde::Deserialize;
@@ -90,6 +91,10 @@ impl Script {
         }
         granted.sort_unstable();
         granted.dedup();
+        if granted.len() > MOST_CAPABILITIES {
+            lacks = lacks.or_else(|| Some(format!("more than {MOST_CAPABILITIES} capabilities")));
+            granted.clear();
+        }
         Self { key: Key::of(&record, &granted), record, body, granted, lacks, many: Cell::new(None) }
     }
 }

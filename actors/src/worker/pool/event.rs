@@ -21,6 +21,8 @@ use crate::worker::job::{Done, Job, Outcome, Returned};
 use crate::worker::script::Script;
 use crate::worker::zygote::{self, Zygote};
 
+/// The layer that cells need which read files.
+const LANDLOCK: &str = "landlock";
 /// First pause before a zygote is started again.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// Longest pause.
@@ -188,7 +190,18 @@ impl Pool {
         if hello.protocol != frame::VERSION || hello.abi != abi::VERSION {
             return Err("another version".to_owned());
         }
-        let missing = hello.missing_layers();
+        let mut missing = hello.missing_layers();
+        let files = |capability: &Capability| matches!(capability, Capability::FilesRead(_));
+        let reads = self
+            .state
+            .borrow()
+            .groups
+            .get(&cell.key)
+            .is_some_and(|g| g.runs.capabilities().iter().any(files));
+        if reads && !hello.layers.iter().any(|layer| layer == LANDLOCK) {
+            // Only this layer knows one folder from another.
+            missing.push(LANDLOCK);
+        }
         if !missing.is_empty() && !self.bounds.unlocked {
             tracing::error!(
                 ?missing,

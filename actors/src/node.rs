@@ -36,6 +36,9 @@ pub enum Error {
     /// A setting that only shows to be missing now.
     #[error("{0}")]
     Setting(&'static str),
+    /// A module of actions.
+    #[error("actions: {0}")]
+    Action(#[from] worker::action::Error),
     /// Cells cannot be made.
     #[error("the worker did not become ready: {0}")]
     Worker(String),
@@ -77,6 +80,7 @@ impl Error {
                 "look at the disk and at the version of this program; docs/operations.md says more on the store"
             }
             Self::Setting(_) => "name it on the command line or in the configuration",
+            Self::Action(_) => "correct the module, or leave it out of actions.modules",
             Self::Worker(_) => "run callboard doctor",
             Self::Unlocked => "use a broker on 127.0.0.1, or a kernel that allows the lock",
         }
@@ -115,23 +119,33 @@ impl Node {
         roles.sort_unstable();
         roles.dedup();
         let current: worker::Current = Rc::default();
-        let worker = match roles.contains(&Role::Worker) {
-            true => Some(start_worker(&config, &bus, &current).await?),
-            false => None,
-        };
+        let mut actions = None;
+        let mut worker = None;
+        if roles.contains(&Role::Worker) {
+            actions = find_actions(&config).await?.map(Rc::new);
+            worker = Some(start_worker(&config, &bus, &current, actions.clone()).await?);
+        }
         let scripts = match roles.contains(&Role::Scripts) {
             true => Some(start_scripts(&config, &bus).await?),
             false => None,
         };
         let taking = Rc::new(Cell::new(false));
-        let watched = watch(&bus, &roles, &taking, worker.clone(), scripts.clone(), &current);
+        let names = actions.iter().flat_map(|table| &table.actions).map(|action| action.spec.name.to_owned());
+        let watched =
+            watch(&bus, &roles, &taking, worker.clone(), scripts.clone(), &current, names.collect());
         let looked_at = Rc::clone(&watched);
         let supervisor =
             Slot::start("supervisor", move || supervisor::Supervisor::new(Rc::clone(&looked_at)));
         let _only_once = watched.itself.set(Box::new(supervisor.observer()));
         #[cfg(feature = "faults")]
         bus::fault::serve(&bus).await?;
-        bus.serve(&roles, Rc::new(Router { worker, scripts, supervisor })).await?;
+        let added = actions.iter().flat_map(|table| &table.actions);
+        let added = added.map(|action| bus::Added {
+            spec: action.spec,
+            input: action.input.clone(),
+            output: action.output.clone(),
+        });
+        bus.serve(&roles, added.collect(), Rc::new(Router { worker, scripts, supervisor })).await?;
         bus.hear_oneself().await?;
         taking.set(true);
         let (beating, heard) = (Rc::downgrade(&watched), Rc::clone(&bus));
@@ -187,16 +201,30 @@ impl Node {
             }
         }
         if let Some(worker) = worker {
-            worker.pool.stop().await;
+            for pool in worker.pools() {
+                pool.stop().await;
+            }
         }
         self.bus.flush().await;
     }
+}
+
+/// The actions of the modules that are configured, if there are any.
+async fn find_actions(config: &Config) -> Result<Option<worker::action::Table>, Error> {
+    let modules = &config.actions.modules;
+    if modules.is_empty() {
+        return Ok(None);
+    }
+    let command = worker::python::command_of_actions(&config.python, &config.actions).await?;
+    let bounds = worker::bounds(&config.worker);
+    Ok(Some(worker::action::Table::load(modules, &config.grant, bounds, command).await?))
 }
 
 async fn start_worker(
     config: &Config,
     bus: &Rc<Bus>,
     current: &worker::Current,
+    actions: Option<Rc<worker::action::Table>>,
 ) -> Result<Slot<worker::Worker>, Error> {
     if config.worker.unlocked && !is_loopback(config.nats.url.as_deref().unwrap_or_default()) {
         return Err(Error::Unlocked);
@@ -206,9 +234,10 @@ async fn start_worker(
     let grants = config.grant.clone();
     let kept: RefCell<Option<Rc<worker::State>>> = RefCell::default();
     let slot = Slot::start("worker", move || {
-        // Calls that run and warm cells outlive the actor, unless what it was that failed is the pool.
-        let sound = kept.take().filter(|state| !state.pool.is_broken());
-        let made_anew = || worker::State::new(Rc::clone(&bus), &settings, &grants, command.clone());
+        // Calls that run and warm cells outlive the actor, unless what it was that failed is a pool.
+        let sound = kept.take().filter(|state| !state.is_broken());
+        let made_anew =
+            || worker::State::new(Rc::clone(&bus), &settings, &grants, command.clone(), actions.clone());
         let state = sound.unwrap_or_else(made_anew);
         kept.replace(Some(Rc::clone(&state)));
         worker::Worker::new(state, &made)
@@ -243,6 +272,7 @@ fn watch(
     worker: Option<Slot<worker::Worker>>,
     scripts: Option<Slot<scripts::Scripts>>,
     current: &worker::Current,
+    actions: Vec<String>,
 ) -> Rc<supervisor::Watched> {
     let parts = move || {
         let worker = worker.iter().map(Slot::part);
@@ -258,6 +288,7 @@ fn watch(
         parts: Box::new(parts),
         itself: OnceCell::new(),
         pool: Box::new(pool),
+        actions,
         held: bus.held.clone(),
     })
 }

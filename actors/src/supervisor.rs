@@ -36,6 +36,8 @@ pub struct Watched {
     pub itself: OnceCell<Look>,
     /// How its cells are, where it is a worker.
     pub pool: Box<dyn Fn() -> Option<Pool>>,
+    /// The actions that its configuration adds.
+    pub actions: Vec<String>,
     /// The calls that it holds.
     pub held: Held,
 }
@@ -114,6 +116,7 @@ pub async fn status(watched: Rc<Watched>, call: ChannelCall) -> ChannelOutcome {
         ready: watched.ready(),
         parts: watched.all_parts(),
         pool: (watched.pool)(),
+        actions: watched.actions.clone(),
     }))
 }
 

@@ -37,6 +37,7 @@ fn frames_are_what_they_were() {
         kind: abi::Kind::Macro,
         entrypoint: "render".into(),
         body: "def render(context): ...\n".into(),
+        actions: None,
         capabilities: vec![Capability::Llm],
     };
     let call = Call {

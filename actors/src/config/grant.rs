@@ -39,6 +39,12 @@ impl Grant {
         self.action.as_deref() == Some(name)
     }
 
+    /// Whether it opens a folder.
+    #[must_use]
+    pub fn reads_files(&self) -> bool {
+        self.capabilities.iter().any(|capability| matches!(capability, Capability::FilesRead(_)))
+    }
+
     fn check(&self) -> Result<(), String> {
         match (&self.script, &self.action, &self.project) {
             (Some(_), None, _) | (None, Some(_), None) => {}

@@ -10,6 +10,7 @@ mod broken;
 pub mod circuit;
 mod event;
 mod release;
+mod runs;
 mod share;
 mod spare;
 mod status;
@@ -21,20 +22,20 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use protocol::Failure;
-use protocol::capability::Capability;
 use protocol::failure::Overloaded;
 use protocol::frame::cell::Attempted;
 use protocol::frame::control::Limits;
 use tokio::sync::{Notify, oneshot, watch as watch_channel};
 use tokio::task::JoinHandle;
 
+pub use runs::Runs;
 use status::{Counts, count};
 
 use super::ask::Asker;
 use super::cell::{Cell, Phase};
 use super::death::{self, Exit};
 use super::job::{Done, Job, Outcome, Work};
-use super::script::{Key, Script};
+use super::script::Key;
 use super::zygote::{self, Zygote};
 use crate::call::{Cancel, Deadline, cancelled};
 
@@ -61,42 +62,6 @@ pub struct Bounds {
     pub grace: Duration,
     /// When a script whose cells keep dying is left alone.
     pub circuit: circuit::Rule,
-}
-
-/// What a group of cells runs.
-#[derive(Debug, Clone)]
-pub enum Runs {
-    /// A script.
-    Script(Rc<Script>),
-    /// A parser over texts. Such a cell serves once: what it reads is from anyone.
-    Compiler,
-}
-
-impl Runs {
-    /// What tells groups apart: project, script and content, so that a changed script gets new cells.
-    #[must_use]
-    pub fn key(&self) -> Key {
-        match self {
-            Self::Script(script) => script.key,
-            Self::Compiler => Key::COMPILER,
-        }
-    }
-
-    /// What its cells may do beyond their own memory.
-    #[must_use]
-    pub fn capabilities(&self) -> &[Capability] {
-        match self {
-            Self::Script(script) => &script.granted,
-            Self::Compiler => &[],
-        }
-    }
-
-    fn serves_once(&self) -> bool {
-        match self {
-            Self::Script(script) => script.record.fresh,
-            Self::Compiler => true,
-        }
-    }
 }
 
 struct Group {

@@ -48,6 +48,9 @@ pub struct Reply {
     /// Its cells, where it is a worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
+    /// The actions that its configuration adds, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<String>,
 }
 
 /// How an actor is.

@@ -210,7 +210,10 @@ impl Node {
 }
 
 /// The actions of the modules that are configured, if there are any.
-async fn find_actions(config: &Config) -> Result<Option<worker::action::Table>, Error> {
+///
+/// # Errors
+/// A module that cannot be used, or no Python for it.
+pub async fn find_actions(config: &Config) -> Result<Option<worker::action::Table>, Error> {
     let modules = &config.actions.modules;
     if modules.is_empty() {
         return Ok(None);

@@ -36,15 +36,15 @@ PATIENCE = 30
 
 
 class Zygote:
-    """A running zygote. What is to run `before` its boot could not run in a cell."""
+    """A running zygote. What is to run `before` its boot could not run in a cell; `packages` are a folder and names."""
 
-    def __init__(self, before="", network=False):
+    def __init__(self, before="", network=False, files=False, packages=()):
         if not LIBRARY:
             raise RuntimeError("set CALLBOARD_CELL to the path of libcallboard_cell.so")
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(PATIENCE)
         command = [sys.executable, "-I", "-S", "-B", "-c", before + BOOT.read_text(), LIBRARY]
-        command += ["network"] if network else []
+        command += ["network" if network else "files" if files else "closed", *packages]
         self.process = subprocess.Popen(command, stdin=theirs, env={}, cwd="/")
         theirs.close()
         self.numbers = 0

@@ -4,6 +4,9 @@ How nodes find and offer them has tests of its own.
 """
 
 import json
+import pathlib
+import shutil
+import tempfile
 import textwrap
 import unittest
 
@@ -201,6 +204,47 @@ class Results(Case):
         )
         self.assertEqual(loaded, ("loaded", {"many": False, "asynchronous": True}))
         self.assertEqual(self.call(cell, {}), ("return", 1))
+
+
+class Packages(unittest.TestCase):
+    """A zygote of actions, with a folder of packages made here."""
+
+    def setUp(self):
+        self.place = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.place)
+        for file, text in {
+            "named/__init__.py": "from named import eager\n__all__ = ['lazy', 'missing']\n"
+            "def __getattr__(name):\n    import importlib\n    return importlib.import_module(f'named.{name}')\n",
+            "named/eager.py": "value = 1\n",
+            "named/lazy.py": "value = 2\n",
+            "named/later.py": "value = 3\n",
+            "other/__init__.py": "value = 4\n",
+        }.items():
+            path = pathlib.Path(self.place, file)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+
+    def test_a_preloaded_package_is_there_as_a_whole_and_no_other_is(self):
+        own = node.Zygote(packages=[self.place, "named"])
+        shutil.rmtree(f"{self.place}/named")
+        cell = own.cell()
+        cell.load(
+            HEAD
+            + "import sys, named, named.later\n@action('a.b')\ndef f(payload) -> list:\n    try:\n        import other\n"
+            + "    except ImportError:\n        values = [m.value for m in (named.eager, named.lazy, named.later)]\n"
+            + "        return [values, sys.argv, sys.path]",
+            "utility", slug="mine", entrypoint="", actions={"serve": "a.b"},
+        )  # fmt: skip
+        name, body = cell.call("{}", "action")
+        self.assertEqual((name, json.loads(body["value"])), ("return", [[1, 2, 3], ["-c"], []]))
+        cell.hang_up()
+        cell.ended()
+        own.close()
+
+    def test_a_package_that_cannot_be_imported_keeps_the_zygote_from_starting(self):
+        own = node.Zygote(packages=[self.place, "not_there"])
+        self.assertIsNone(own.ready)
+        self.assertNotEqual(own.close(), 0)
 
 
 if __name__ == "__main__":

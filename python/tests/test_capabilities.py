@@ -36,7 +36,7 @@ def policy():
 
 def setUpModule():
     global zygote
-    zygote = node.Zygote()
+    zygote = node.Zygote(files=True)
 
 
 def tearDownModule():

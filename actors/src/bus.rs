@@ -86,6 +86,17 @@ impl Stop {
     }
 }
 
+/// An action that is served besides those that every worker has.
+#[derive(Debug)]
+pub struct Added {
+    /// What is fixed about it.
+    pub spec: &'static actions::Spec,
+    /// JSON Schema of its payload, as text.
+    pub input: String,
+    /// JSON Schema of its data, as text.
+    pub output: String,
+}
+
 /// The connection, shared by everything in the node.
 pub struct Bus {
     client: async_nats::Client,
@@ -99,6 +110,8 @@ pub struct Bus {
     pub started: jiff::Timestamp,
     /// Subject prefixes that replies may go to, besides NATS's own.
     inboxes: Vec<String>,
+    /// Actions that are served besides those that every worker has.
+    added: RefCell<Vec<&'static actions::Spec>>,
     settings: intake::Settings,
     stats: stats::Stats,
     /// The calls that can be cancelled.
@@ -143,6 +156,7 @@ impl Bus {
             id: protocol::Id::generate(),
             started: jiff::Timestamp::now(),
             inboxes: config.nats.inboxes.clone(),
+            added: RefCell::default(),
             settings: intake::Settings::new(config),
             stats: stats::Stats::default(),
             held: Held::default(),
@@ -156,18 +170,23 @@ impl Bus {
         }))
     }
 
-    /// Takes calls for `roles` and hands them to `router`, until [`Bus::drain`].
+    /// Takes calls for `roles`, and for the actions that are added to theirs, and hands them to `router`, until
+    /// [`Bus::drain`].
     ///
     /// # Errors
     /// The broker refuses a subscription.
     pub async fn serve(
         self: &Rc<Self>,
         roles: &[Role],
+        added: Vec<Added>,
         router: Rc<crate::router::Router>,
     ) -> Result<(), Error> {
-        for spec in actions::ALL.iter().filter(|spec| roles.contains(&spec.role)) {
+        self.added.replace(added.iter().map(|added| added.spec).collect());
+        let own = actions::ALL.iter().filter(|spec| roles.contains(&spec.role)).map(|spec| (spec, None));
+        let added = added.into_iter().map(|added| (added.spec, Some((added.input, added.output))));
+        for (spec, schemas) in own.chain(added) {
             let subscriber = self.subscribe(spec.name, Some(spec.role)).await?;
-            let endpoint = self.stats.endpoint(spec.name, spec.role, self.gates.of(spec.role));
+            let endpoint = self.stats.endpoint(spec.name, spec.role, self.gates.of(spec.role), schemas);
             let end = Stop::of_action(spec);
             self.listen(end, subscriber, Rc::clone(&router), move |bus, router, message| {
                 let endpoint = Rc::clone(&endpoint);
@@ -178,7 +197,7 @@ impl Bus {
             let subject = protocol::subject::of_channel(spec.name);
             let group = (spec.role != Role::Supervisor).then_some(spec.role);
             let subscriber = self.subscribe(&subject, group).await?;
-            let endpoint = self.stats.endpoint(spec.name, spec.role, self.gates.of(spec.role));
+            let endpoint = self.stats.endpoint(spec.name, spec.role, self.gates.of(spec.role), None);
             let end = Stop::of_channel(spec);
             self.listen(end, subscriber, Rc::clone(&router), move |bus, router, message| {
                 let endpoint = Rc::clone(&endpoint);
@@ -186,6 +205,11 @@ impl Bus {
             });
         }
         service::serve(self).await
+    }
+
+    /// Whether an action of that name is on the whitelist.
+    fn knows(&self, name: &str) -> bool {
+        actions::find(name).is_some() || self.added.borrow().iter().any(|spec| spec.name == name)
     }
 
     async fn subscribe(&self, name: &str, group: Option<Role>) -> Result<Subscriber, Error> {

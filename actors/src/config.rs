@@ -24,6 +24,8 @@ pub struct Config {
     pub worker: Worker,
     /// The role `scripts`.
     pub scripts: Scripts,
+    /// Actions of one's own.
+    pub actions: Actions,
     /// Who may do more than compute.
     pub grant: Vec<grant::Grant>,
     /// Time given to an action or channel by name, in ms, where it is not the default of its list.
@@ -216,6 +218,18 @@ impl Default for Worker {
 pub struct Scripts {
     /// The folder of the files; `scripts` in the data folder if left out.
     pub folder: Option<PathBuf>,
+}
+
+/// Actions of one's own.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Actions {
+    /// Files of modules that register actions.
+    pub modules: Vec<PathBuf>,
+    /// A virtual environment whose interpreter and packages their cells have.
+    pub venv: Option<PathBuf>,
+    /// Packages of it that are imported before any module is; what has parts in C must be.
+    pub preload: Vec<String>,
 }
 
 /// The console.

@@ -39,6 +39,9 @@ pub enum Error {
     /// A setting that only shows to be missing now.
     #[error("{0}")]
     Setting(&'static str),
+    /// A module of actions.
+    #[error("actions: {0}")]
+    Action(#[from] worker::action::Error),
     /// Cells cannot be made.
     #[error("the worker did not become ready: {0}")]
     Worker(String),
@@ -80,6 +83,7 @@ impl Error {
                 "look at the disk and at the version of this program; docs/operations.md says more on the store"
             }
             Self::Setting(_) => "name it on the command line or in the configuration",
+            Self::Action(_) => "correct the module, or leave it out of actions.modules",
             Self::Worker(_) => "run callboard doctor",
             Self::Unlocked => "use a broker on 127.0.0.1, or a kernel that allows the lock",
         }
@@ -128,10 +132,12 @@ impl Node {
         roles.sort_unstable();
         roles.dedup();
         let current: worker::Current = Rc::default();
-        let worker = match roles.contains(&Role::Worker) {
-            true => Some(start_worker(&config, &bus, &current).await?),
-            false => None,
-        };
+        let mut actions = None;
+        let mut worker = None;
+        if roles.contains(&Role::Worker) {
+            actions = find_actions(&config).await?.map(Rc::new);
+            worker = Some(start_worker(&config, &bus, &current, actions.clone()).await?);
+        }
         let scripts = match roles.contains(&Role::Scripts) {
             true => Some(start_scripts(&config, &bus).await?),
             false => None,
@@ -140,14 +146,21 @@ impl Node {
         let services = Rc::new(Services::new(&config.service));
         let actors =
             Actors { worker: worker.clone(), scripts: scripts.clone(), current: Rc::clone(&current) };
-        let watched = watch(&bus, &roles, &taking, actors, &services, config.node.drain_ms);
+        let names = actions.iter().flat_map(|table| &table.actions).map(|action| action.spec.name.to_owned());
+        let watched = watch(&bus, &roles, &taking, actors, &services, names.collect(), config.node.drain_ms);
         let looked_at = Rc::clone(&watched);
         let supervisor =
             Slot::start("supervisor", move || supervisor::Supervisor::new(Rc::clone(&looked_at)));
         let _only_once = watched.itself.set(Box::new(supervisor.observer()));
         #[cfg(feature = "faults")]
         bus::fault::serve(&bus).await?;
-        bus.serve(&roles, Rc::new(Router { worker, scripts, supervisor })).await?;
+        let added = actions.iter().flat_map(|table| &table.actions);
+        let added = added.map(|action| bus::Added {
+            spec: action.spec,
+            input: action.input.clone(),
+            output: action.output.clone(),
+        });
+        bus.serve(&roles, added.collect(), Rc::new(Router { worker, scripts, supervisor })).await?;
         bus.hear_oneself().await?;
         taking.set(true);
         supervisor::heartbeat::listen(&watched).await?;
@@ -218,16 +231,33 @@ impl Node {
             }
         }
         if let Some(worker) = worker {
-            worker.pool.stop().await;
+            for pool in worker.pools() {
+                pool.stop().await;
+            }
         }
         self.bus.flush().await;
     }
+}
+
+/// The actions of the modules that are configured, if there are any.
+///
+/// # Errors
+/// A module that cannot be used, or no Python for it.
+pub async fn find_actions(config: &Config) -> Result<Option<worker::action::Table>, Error> {
+    let modules = &config.actions.modules;
+    if modules.is_empty() {
+        return Ok(None);
+    }
+    let command = worker::python::command_of_actions(&config.python, &config.actions).await?;
+    let bounds = worker::bounds(&config.worker);
+    Ok(Some(worker::action::Table::load(modules, &config.grant, bounds, command).await?))
 }
 
 async fn start_worker(
     config: &Config,
     bus: &Rc<Bus>,
     current: &worker::Current,
+    actions: Option<Rc<worker::action::Table>>,
 ) -> Result<Slot<worker::Worker>, Error> {
     if config.worker.unlocked && !is_loopback(config.nats.url.as_deref().unwrap_or_default()) {
         return Err(Error::Unlocked);
@@ -237,9 +267,10 @@ async fn start_worker(
     let grants = config.grant.clone();
     let kept: RefCell<Option<Rc<worker::State>>> = RefCell::default();
     let slot = Slot::start("worker", move || {
-        // Calls that run and warm cells outlive the actor, unless what it was that failed is the pool.
-        let sound = kept.take().filter(|state| !state.pool.is_broken());
-        let made_anew = || worker::State::new(Rc::clone(&bus), &settings, &grants, command.clone());
+        // Calls that run and warm cells outlive the actor, unless what it was that failed is a pool.
+        let sound = kept.take().filter(|state| !state.is_broken());
+        let made_anew =
+            || worker::State::new(Rc::clone(&bus), &settings, &grants, command.clone(), actions.clone());
         let state = sound.unwrap_or_else(made_anew);
         kept.replace(Some(Rc::clone(&state)));
         worker::Worker::new(state, &made)
@@ -273,6 +304,7 @@ fn watch(
     taking: &Rc<Cell<bool>>,
     actors: Actors,
     services: &Rc<Services>,
+    actions: Vec<String>,
     drain_ms: u64,
 ) -> Rc<supervisor::Watched> {
     let anew = anew(&actors, services);
@@ -297,6 +329,7 @@ fn watch(
         services: Box::new(move || programs.parts()),
         itself: OnceCell::new(),
         pool: Box::new(pool),
+        actions,
         resize: Box::new(resize),
         anew,
         drain: Notify::new(),

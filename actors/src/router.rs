@@ -180,6 +180,8 @@ impl Router {
             (Some(Action::Scripts(handle)), _, Some(slot)) => {
                 slot.send(scripts::Run { handle, call }).await?
             }
+            // What is subscribed to and has no line here is one of the configured ones.
+            (None, Some(slot), _) => slot.send(worker::RunAction { name, call }).await?,
             _ => Err(Failure::unavailable(name, 1_000)),
         }
     }

@@ -44,6 +44,8 @@ pub struct Watched {
     pub services: Box<dyn Fn() -> Vec<Part>>,
     /// How its cells are, where it is a worker.
     pub pool: Box<dyn Fn() -> Option<Pool>>,
+    /// The actions that its configuration adds.
+    pub actions: Vec<String>,
     /// Changes how many cells it has; whether it is a worker.
     pub resize: Box<dyn Fn(Resize) -> bool>,
     /// The parts that can be made anew, and how.

@@ -1,6 +1,7 @@
 //! The role `worker`: runs actions and scripts in cells. The actor takes calls; what each action does is in
 //! `worker::operations`, where it runs in `worker::pool`.
 
+pub mod action;
 pub mod ask;
 pub mod batch;
 pub mod cell;
@@ -55,8 +56,12 @@ pub struct State {
     pub bus: Rc<Bus>,
     /// The scripts that this worker has met.
     pub scripts: script::Scripts,
-    /// The cells.
+    /// The cells of scripts.
     pub pool: Rc<pool::Pool>,
+    /// The cells of scripts that were granted folders, where any may be: their zygote stays among the machine's files.
+    pub files: Option<Rc<pool::Pool>>,
+    /// Configured actions and the cells that they have, if there are any.
+    pub actions: Option<(Rc<action::Table>, Rc<pool::Pool>)>,
     /// Cleans HTML.
     pub cleaner: Arc<html::Cleaner>,
     /// Pages that may be read at once: a large one takes 150 MB for a moment.
@@ -71,16 +76,46 @@ impl State {
         config: &config::Worker,
         grants: &[Grant],
         command: zygote::Command,
+        actions: Option<Rc<action::Table>>,
     ) -> Rc<Self> {
+        let pool = |command| pool::Pool::new(bounds(config), command, ask::Asker::Bus(Rc::clone(&bus)));
+        let actions = actions.map(|table| {
+            let pool = pool(table.command.clone());
+            (table, pool)
+        });
+        let reads = grants.iter().any(|grant| grant.script.is_some() && grant.reads_files());
+        let files = reads.then(|| pool(zygote::Command { reach: zygote::Reach::Files, ..command.clone() }));
+        let pool = pool(command);
         let state = Rc::new(Self {
+            pool,
+            files,
+            actions,
             scripts: script::Scripts::new(Rc::clone(&bus), grants.to_vec()),
-            pool: pool::Pool::new(bounds(config), command, ask::Asker::Bus(Rc::clone(&bus))),
             bus,
             cleaner: Arc::new(html::Cleaner::new(&config.iframe_hosts)),
             pages: Semaphore::new(bounds(config).cores),
         });
         drop(pool::Pool::vital(Rc::downgrade(&state.pool), script::follow(Rc::downgrade(&state))));
         state
+    }
+
+    /// Every pool that there is.
+    pub fn pools(&self) -> impl Iterator<Item = &Rc<pool::Pool>> {
+        let actions = self.actions.iter().map(|(_, pool)| pool);
+        std::iter::once(&self.pool).chain(&self.files).chain(actions)
+    }
+
+    /// Whether the code of a pool has panicked.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.pools().any(|pool| pool.is_broken())
+    }
+
+    /// The pool that a script's cells are in.
+    #[must_use]
+    pub fn pool_of(&self, script: &script::Script) -> &pool::Pool {
+        let files = self.files.as_ref().filter(|_| script.granted.reads_files());
+        files.unwrap_or(&self.pool)
     }
 
     /// Calls a function of a script and waits for what it returns.
@@ -94,7 +129,7 @@ impl State {
         entrypoint: Option<String>,
         input: Input,
     ) -> Result<Returned, Failure> {
-        if let Some(capability) = &script.lacks {
+        if let Some(capability) = &script.granted.lacks {
             return Err(Failure::ActionFailed(ActionFailed {
                 reason: Some(Reason::CapabilityNotGranted.as_str().to_owned()),
                 script: Some(script.record.slug.clone()),
@@ -106,7 +141,7 @@ impl State {
         let (deadline, cancel) = (origin.deadline, origin.cancel.clone());
         let work = Work::Call { function, entrypoint, format, input: bytes, origin };
         let runs = pool::Runs::Script(Rc::clone(script));
-        match self.pool.run(runs, work, deadline, cancel).await {
+        match self.pool_of(script).run(runs, work, deadline, cancel).await {
             Ok(Done::Returned(returned)) => Ok(returned),
             Ok(Done::Loaded | Done::Compiled(_) | Done::Attempted(_)) => Err(death::no_process("protocol")),
             Err(Failure::ActionFailed(mut failed)) => {
@@ -119,6 +154,31 @@ impl State {
             }
             Err(failure) => Err(failure),
         }
+    }
+}
+
+/// A call of a configured action.
+#[derive(Message)]
+#[rtype(result = "Answer")]
+pub struct RunAction {
+    /// The action.
+    pub name: &'static str,
+    /// The call.
+    pub call: Call,
+}
+
+impl Handler<RunAction> for Worker {
+    type Result = ResponseFuture<Answer>;
+
+    fn handle(&mut self, RunAction { name, call }: RunAction, _: &mut Self::Context) -> Self::Result {
+        let state = Rc::clone(&self.state);
+        Box::pin(async move {
+            let found = state.actions.as_ref().and_then(|(table, pool)| Some((table.find(name)?, pool)));
+            match found {
+                Some((action, pool)) => action.call(pool, call).await,
+                None => Err(Failure::unavailable(name, 1_000)),
+            }
+        })
     }
 }
 
@@ -165,10 +225,13 @@ impl Actor for Worker {
 
     fn started(&mut self, context: &mut Self::Context) {
         let state = Rc::clone(&self.state);
-        let broken = wrap_future::<_, Self>(async move { state.pool.broken().await });
+        let broken = wrap_future::<_, Self>(async move {
+            let pools = state.pools().map(|pool| Box::pin(pool.broken()));
+            futures_util::future::select_all(pools).await;
+        });
         context.spawn(broken.map(|(), worker, context| {
             tracing::error!("the pool has failed and is given up");
-            worker.state.pool.give_up();
+            worker.state.pools().for_each(|pool| pool.give_up());
             context.stop();
         }));
     }

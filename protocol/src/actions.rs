@@ -68,6 +68,23 @@ pub struct Spec {
     pub reply: fn(&mut SchemaGenerator) -> Schema,
 }
 
+impl Spec {
+    /// An action that is not in [`ALL`]: an installation adds it, and its schemas are not ours.
+    #[must_use]
+    pub fn added(name: &'static str, timeout_ms: u64) -> Self {
+        let any = |_: &mut SchemaGenerator| Schema::from(true);
+        Self {
+            name,
+            role: Role::Worker,
+            timeout_ms,
+            between_parts: false,
+            keeps: false,
+            request: any,
+            reply: any,
+        }
+    }
+}
+
 /// An action's types under its name.
 pub trait Action {
     /// The subject without a prefix.

@@ -37,6 +37,7 @@ fn frames_are_what_they_were() {
         kind: abi::Kind::Macro,
         entrypoint: "render".into(),
         body: "def render(context): ...\n".into(),
+        actions: None,
         capabilities: vec![Capability::Llm],
     };
     let call = Call {
@@ -83,9 +84,13 @@ fn frames_are_what_they_were() {
 
 #[test]
 fn control_messages_are_what_they_were() {
-    let fork = ToZygote::Fork { cell: 5, limits: Limits { memory: 1 << 29 } };
-    let exited = FromZygote::Exited { cell: 5, status: None, signal: Some(9), peak: 4_096 };
+    let fork = ToZygote::Fork { cell: 5, limits: Limits { memory: 1 << 29, capabilities: Vec::new() } };
     compare("fork.control", &rmp_serde::to_vec_named(&fork).unwrap());
+    let folder = Capability::new("files:read:/srv/photos").unwrap();
+    let limits = Limits { memory: 1 << 29, capabilities: vec![Capability::Llm, folder] };
+    let fork = ToZygote::Fork { cell: 5, limits };
+    compare("fork-capabilities.control", &rmp_serde::to_vec_named(&fork).unwrap());
+    let exited = FromZygote::Exited { cell: 5, status: None, signal: Some(9), peak: 4_096 };
     compare("exited.control", &rmp_serde::to_vec_named(&exited).unwrap());
 }
 

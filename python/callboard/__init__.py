@@ -5,10 +5,11 @@ Calls themselves, and all that reaches the node, live in the cell's extension mo
 
 import sys
 
-from callboard import _loop, llm
+from callboard import _loop, errors, llm
+from callboard._actions import action
 from callboard.errors import ActionError
 
-__all__ = ["ActionError", "cancelled", "llm", "log", "notice"]
+__all__ = ["ActionError", "Refused", "action", "cancelled", "llm", "log", "notice"]
 
 # A package all of whose parts are loaded.
 __path__ = []

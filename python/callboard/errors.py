@@ -17,3 +17,12 @@ class ActionError(Exception):
         super().__init__(" ".join(parts) + (f": {message}" if message else ""))
         self.code = code
         self.reason = reason
+
+
+class Mismatch(Exception):
+    """A payload or a result of an action that is not of its type; nobody but the cell sees it."""
+
+    def __init__(self, path, problem):
+        super().__init__(path, problem)
+        self.path = path
+        self.problem = problem

@@ -108,7 +108,18 @@ def _serve_zones(zones):
     _common.load_tzdata = load_tzdata
 
 
+def _library():
+    """All of the standard library, and of the packages that were imported from the folder on the command line."""
+    library = Library(os.path.dirname(os.__file__))
+    for folder in sys.argv[3:4]:
+        for name in {name.partition(".")[0] for name in sys.modules}:
+            if os.path.exists(f"{folder}/{name}/__init__.py"):
+                library._keep(f"{folder}/{name}", f"{name}.")
+    return library
+
+
 _serve_zones(_zones())
-sys.meta_path[:] = [BuiltinImporter, FrozenImporter, Library(os.path.dirname(os.__file__))]
+sys.meta_path[:] = [BuiltinImporter, FrozenImporter, _library()]
+del sys.argv[1:]
 sys.path.clear()
 sys.path_importer_cache.clear()

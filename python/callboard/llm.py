@@ -1,11 +1,18 @@
 """Asking a model. Keys, providers and retries are the business of whoever serves `llm.complete`."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from callboard._loop import ask
 from callboard.errors import ActionError
 
-__all__ = ["Completion", "Usage", "complete"]
+__all__ = ["Completion", "Message", "Usage", "complete"]
+
+
+class Message(TypedDict):
+    """One message of a conversation; `role` is `system`, `user` or `assistant`."""
+
+    role: str
+    content: str
 
 
 class Usage(NamedTuple):

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use protocol::frame::cell::Reason;
 use protocol::frame::cell::{
-    Attempted, Call, Compile, Complaint, Hello, Load, Loaded, Output, Raised, Return, Skipped,
+    Attempted, Call, Compile, Complaint, Declared, Hello, Load, Loaded, Output, Raised, Return, Skipped,
 };
 use protocol::frame::{self, Operation};
 use pyo3::exceptions::PyMemoryError;
@@ -45,8 +45,9 @@ fn serve(py: Python<'_>, lock: Lock) -> End {
     if lock::trap::install(page.refused()).is_err() {
         return End::Starved;
     }
+    let reads = lock.folders().next().is_some();
     let (pipe, layers) = lock::apply(lock);
-    if tell_where(py).and_then(|()| refusal::explain(py, page.refused())).is_err() {
+    if tell_where(py).and_then(|()| refusal::explain(py, page.refused(), reads)).is_err() {
         return End::Starved;
     }
     let pipe = Rc::new(pipe);
@@ -140,13 +141,16 @@ impl<'py> Cell<'py> {
         self.line.grant(&load.capabilities);
         let reserve = &mut self.reserve;
         match Script::load(self.py, load, self.line.page.refused(), || *reserve = Vec::new()) {
-            Ok(script) => {
-                let loaded = Loaded { many: script.many(), asynchronous: script.asynchronous() };
+            Ok(mut script) => {
+                let (many, asynchronous) = (script.many(), script.asynchronous());
+                let loaded = Loaded { many, asynchronous, actions: script.told() };
+                let told = |one: &Declared| one.name.len() + one.input.len() + one.output.len() + 512;
+                let size = loaded.actions.iter().map(told).sum();
                 self.script = Some(script);
                 // Nobody asked for what a script prints while it loads, or says to its callers.
                 self.streams.take();
                 self.line.end();
-                self.line.send(Operation::Loaded, sequence, &loaded, 0)
+                self.line.send(Operation::Loaded, sequence, &loaded, size)
             }
             Err(account) => self.raised(sequence, account),
         }

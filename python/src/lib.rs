@@ -2,11 +2,12 @@
 //!
 //! `zygote` preloads the standard library and forks; `lock` takes a forked process's rights away; `cell` then serves
 //! one script over the pipe (`pipe`, `page`), with `run`, `contract`, `compile`, `output`, `refusal` and `traceback`
-//! for the parts of a call, and `ask` for what it has with the node while it runs.
+//! for the parts of a call, `ask` for what it has with the node while it runs, and `actions` for modules of actions.
 //! The node, its actors and everything that knows the broker do not live here: the two meet in `protocol`.
 
 use pyo3::prelude::*;
 
+mod actions;
 mod ask;
 mod cell;
 mod codec;

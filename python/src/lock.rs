@@ -3,9 +3,11 @@
 //!
 //! Nothing here knows scripts or frames.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use protocol::capability::Capability;
 use protocol::frame::control::Limits;
 use pyo3::pyfunction;
 
@@ -20,6 +22,7 @@ mod privileges;
 mod root;
 mod seccomp;
 mod session;
+mod stat;
 pub(crate) mod trap;
 mod zygote;
 
@@ -39,6 +42,23 @@ pub(crate) struct Lock {
     pub(crate) namespaces: bool,
     /// The zygote's process id.
     pub(crate) zygote: i32,
+    /// Whether the kernel's own list of files is in force.
+    pub(crate) listed: Cell<bool>,
+}
+
+impl Lock {
+    /// The folders whose files may be read.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = &str> {
+        self.limits.capabilities.iter().filter_map(|capability| match capability {
+            Capability::FilesRead(folder) => Some(folder.as_str()),
+            Capability::Llm | Capability::Network => None,
+        })
+    }
+
+    /// Whether calls are allowed that open files: only where the kernel's list says which.
+    fn reads_files(&self) -> bool {
+        self.listed.get() && self.folders().next().is_some()
+    }
 }
 
 /// One thing that a cell gives up.
@@ -74,9 +94,11 @@ pub(crate) fn apply(lock: Lock) -> (OwnedFd, Vec<String>) {
 /// Where the page is once the lock is in force.
 pub(crate) const PAGE: std::os::fd::RawFd = descriptors::PAGE;
 
-/// The seccomp policy, for tests and documents: name, number here, what becomes of the call, and why.
+/// The seccomp policy, for tests and documents: name, number here, what becomes of the call, and why. `more` is what
+/// cells have that read files.
 #[pyfunction]
-pub(crate) fn system_calls() -> Vec<(&'static str, i64, &'static str, &'static str)> {
+#[pyo3(signature = (more = false))]
+pub(crate) fn system_calls(more: bool) -> Vec<(&'static str, i64, &'static str, &'static str)> {
     let entry = |entry: &policy::Entry| (entry.name, entry.number, entry.verdict.as_str(), entry.reason);
-    policy::POLICY.iter().map(entry).collect()
+    if more { policy::FILES } else { policy::POLICY }.iter().map(entry).collect()
 }

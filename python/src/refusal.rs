@@ -131,12 +131,17 @@ pub(crate) fn behind(py: Python<'_>, error: &PyErr, refused: &Name) -> Option<Re
 #[pyclass(frozen)]
 struct Hook {
     refused: &'static Name,
+    /// Whether files of some folders may be read: which, is the kernel's to say.
+    reads: bool,
 }
 
 #[pymethods]
 impl Hook {
     fn __call__(&self, event: &str, arguments: &Bound<'_, PyTuple>) -> PyResult<()> {
         let Some(need) = of_event(event) else { return Ok(()) };
+        if self.reads && matches!(event, "open" | "os.listdir" | "os.scandir") {
+            return Ok(());
+        }
         let first = arguments.get_item(0).ok();
         if event == "open" && first.as_ref().is_some_and(|first| first.is_instance_of::<PyInt>()) {
             // A descriptor that is open already.
@@ -154,11 +159,12 @@ impl Hook {
     }
 }
 
-/// Has what is refused from here on raise [`Refused`] and be noted at `refused`.
+/// Has what is refused from here on raise [`Refused`] and be noted at `refused`; `reads` is whether files of some
+/// folders may be read.
 ///
 /// # Errors
 /// Python's, for want of memory.
-pub(crate) fn explain(py: Python<'_>, refused: &'static Name) -> PyResult<()> {
-    py.import("sys")?.getattr("addaudithook")?.call1((Hook { refused },))?;
+pub(crate) fn explain(py: Python<'_>, refused: &'static Name, reads: bool) -> PyResult<()> {
+    py.import("sys")?.getattr("addaudithook")?.call1((Hook { refused, reads },))?;
     Ok(())
 }

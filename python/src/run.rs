@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use protocol::Format;
 use protocol::abi::{Kind, LARGEST_OUTPUT, LONGEST_NOTICE, MOST_NOTICES};
-use protocol::frame::cell::{Call, Function, Load, Reason};
+use protocol::frame::cell::{Actions, Call, Declared, Function, Load, Reason};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::types::{PyModule, PyString, PyTuple, PyType};
 
+use crate::actions;
 use crate::codec::{self, Problem};
 use crate::contract;
 use crate::page::Name;
@@ -41,12 +42,17 @@ pub(crate) enum Failure {
 
 /// A script that was loaded.
 pub(crate) struct Script<'py> {
-    kind: Kind,
+    /// What it is for; a module of actions is no script.
+    kind: Option<Kind>,
     module: Bound<'py, PyModule>,
     entrypoint: Bound<'py, PyAny>,
     /// Whether the entrypoint can be called with an input.
     takes_input: bool,
     many: Option<Bound<'py, PyAny>>,
+    /// The action that is served, as it was registered.
+    action: Option<Bound<'py, PyAny>>,
+    /// The actions of a module that was to tell them.
+    told: Vec<Declared>,
     /// The type of what an asynchronous function returns.
     coroutine: Bound<'py, PyAny>,
     /// How the script's own frames are known.
@@ -71,6 +77,8 @@ enum Expected {
     Post,
     /// Anything that can be written.
     Any,
+    /// What the action's type says.
+    Typed,
 }
 
 /// Compiles a text like a file of the script: `mode` as `compile` has it, the flags those of `ast`.
@@ -107,19 +115,43 @@ impl<'py> Script<'py> {
                 return Err(traceback::raised(py, &error, &origin, refused));
             }
         };
+        let of_types = |error: PyErr| traceback::raised(py, &error, &origin, refused);
+        let coroutine =
+            py.import("types").and_then(|types| types.getattr("CoroutineType")).map_err(of_types)?;
+        if let Some(actions) = &load.actions {
+            let (action, entrypoint) = match actions {
+                Actions::Tell => (None, py.None().into_bound(py)),
+                Actions::Serve(name) => {
+                    let missing = || Account::plain(Reason::EntrypointMissing, format!("no action `{name}`"));
+                    let (action, function) =
+                        actions::find(py, name).map_err(of_types)?.ok_or_else(missing)?;
+                    (Some(action), function)
+                }
+            };
+            let told = match actions {
+                Actions::Tell => actions::told(py).map_err(of_types)?,
+                Actions::Serve(_) => Vec::new(),
+            };
+            let (kind, takes_input, many) = (None, true, None);
+            return Ok(Self { kind, module, entrypoint, takes_input, many, action, told, coroutine, origin });
+        }
         let entrypoint = found(&module, &load.entrypoint)?;
         // What is not asked of every kind is not looked at: that costs as much as the rest of the loading.
         let many = (load.kind == Kind::Macro).then(|| found(&module, "render_many").ok()).flatten();
         let takes_input = load.kind != Kind::Utility || takes_input(&entrypoint);
-        let coroutine = py.import("types").and_then(|types| types.getattr("CoroutineType"));
-        let coroutine = coroutine.map_err(|error| traceback::raised(py, &error, &origin, refused))?;
-        Ok(Self { kind: load.kind, module, entrypoint, takes_input, many, coroutine, origin })
+        let (kind, action, told) = (Some(load.kind), None, Vec::new());
+        Ok(Self { kind, module, entrypoint, takes_input, many, action, told, coroutine, origin })
     }
 
     /// Whether one of its functions that callers know is asynchronous.
     pub(crate) fn asynchronous(&self) -> bool {
         let functions = [Some(&self.entrypoint), self.many.as_ref()];
         functions.into_iter().flatten().any(|function| flags(function) & COROUTINE != 0)
+    }
+
+    /// The actions of a module that was to tell them.
+    pub(crate) fn told(&mut self) -> Vec<Declared> {
+        std::mem::take(&mut self.told)
     }
 
     /// Whether it has a `render_many`.
@@ -135,22 +167,22 @@ impl<'py> Script<'py> {
         let format = call.format;
         let read = |root: &str| codec::read(py, format, call.input, root).map_err(Failure::Refused);
         let (function, arguments, result) = match (call.function, self.kind, &self.many) {
-            (Function::Render, Kind::Macro, _) => {
+            (Function::Render, Some(Kind::Macro), _) => {
                 let input = read("payload.context")?;
                 contract::context(&input, "payload.context").map_err(Failure::Refused)?;
                 (self.entrypoint.clone(), vec![input], Expected::Result)
             }
-            (Function::RenderMany, Kind::Macro, Some(many)) => {
+            (Function::RenderMany, Some(Kind::Macro), Some(many)) => {
                 let input = read("payload.contexts")?;
                 let count = contract::contexts(&input, "payload.contexts").map_err(Failure::Refused)?;
                 (many.clone(), vec![input], Expected::Results(count))
             }
-            (Function::Transform, Kind::Transform, _) => {
+            (Function::Transform, Some(Kind::Transform), _) => {
                 let (post, context) =
                     contract::to_transform(&read("payload")?, "payload").map_err(Failure::Refused)?;
                 (self.entrypoint.clone(), vec![post, context], Expected::Post)
             }
-            (Function::Main, Kind::Utility, _) => {
+            (Function::Main, Some(Kind::Utility), _) => {
                 let input = read("payload.input")?;
                 let (function, takes_input) = match call.entrypoint {
                     Some(name) => {
@@ -161,6 +193,9 @@ impl<'py> Script<'py> {
                     None => (self.entrypoint.clone(), self.takes_input),
                 };
                 (function, takes_input.then_some(input).into_iter().collect(), Expected::Any)
+            }
+            (Function::Action, None, _) if self.action.is_some() => {
+                (self.entrypoint.clone(), vec![read("payload")?], Expected::Typed)
             }
             _ => return Err(Failure::Malformed),
         };
@@ -174,11 +209,13 @@ impl<'py> Script<'py> {
     pub(crate) fn answer(&self, call: Prepared<'py>, value: &mut Vec<u8>) -> Result<u64, Failure> {
         let start = Instant::now();
         let function = &call.function;
-        let mut result = self.run(function, &call.arguments).map_err(Failure::Raised)?;
+        let arguments = match (&self.action, call.arguments.as_slice()) {
+            (Some(action), [payload]) => actions::typed(action, payload)?.into_iter().collect(),
+            _ => call.arguments,
+        };
+        let mut result = self.run(function, &arguments).map_err(Failure::Raised)?;
         let run = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        if let (Expected::Post, true, [post, ..]) =
-            (&call.result, result.is_none(), call.arguments.as_slice())
-        {
+        if let (Expected::Post, true, [post, ..]) = (&call.result, result.is_none(), arguments.as_slice()) {
             result = post.clone();
         }
         match call.result {
@@ -186,6 +223,12 @@ impl<'py> Script<'py> {
             Expected::Results(count) => contract::results(&result, count, "result"),
             Expected::Post => contract::post(&result, "result"),
             Expected::Any => Ok(()),
+            Expected::Typed => {
+                if let Some(action) = &self.action {
+                    result = actions::checked(action, &result)?;
+                }
+                Ok(())
+            }
         }
         .and_then(|()| codec::write(call.format, &result, "result", LARGEST_RESULT, value))
         .map_err(|problem| Failure::Invalid(problem, line_of(function)))?;

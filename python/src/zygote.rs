@@ -19,12 +19,15 @@ use crate::{cell, sys};
 /// Imports what scripts are likely to use.
 const PRELOAD: &CStr = text(concat!(include_str!("../callboard/preload.py"), "\0"));
 
+/// Imports the packages that actions need.
+const PACKAGES: &CStr = text(concat!(include_str!("../callboard/packages.py"), "\0"));
+
 /// Keeps the rest of the standard library in memory.
 const LIBRARY: &CStr = text(concat!(include_str!("../callboard/library.py"), "\0"));
 
 /// The package `callboard` that scripts import: source, file and module of each part, in the order that they import
 /// each other.
-const CALLBOARD: [[&CStr; 3]; 4] = [
+const CALLBOARD: [[&CStr; 3]; 5] = [
     [
         text(concat!(include_str!("../callboard/errors.py"), "\0")),
         c"callboard/errors.py",
@@ -32,6 +35,11 @@ const CALLBOARD: [[&CStr; 3]; 4] = [
     ],
     [text(concat!(include_str!("../callboard/_loop.py"), "\0")), c"callboard/_loop.py", c"callboard._loop"],
     [text(concat!(include_str!("../callboard/llm.py"), "\0")), c"callboard/llm.py", c"callboard.llm"],
+    [
+        text(concat!(include_str!("../callboard/_actions.py"), "\0")),
+        c"callboard/_actions.py",
+        c"callboard._actions",
+    ],
     [text(concat!(include_str!("../callboard/__init__.py"), "\0")), c"callboard/__init__.py", c"callboard"],
 ];
 
@@ -51,14 +59,15 @@ impl From<io::Error> for Broken {
     }
 }
 
-/// Serves the control socket on standard input; does not return. With `network` it stays in the machine's network.
+/// Serves the control socket on standard input; does not return. `reach` says what of the machine it stays in: `network`,
+/// `files`, or nothing.
 ///
 /// # Errors
 /// Python's, before the zygote is ready.
 #[pyfunction]
-pub(crate) fn zygote(py: Python<'_>, network: bool) -> PyResult<()> {
+pub(crate) fn zygote(py: Python<'_>, reach: &str) -> PyResult<()> {
     let modules = preload(py)?;
-    match Zygote::new(network).and_then(|zygote| zygote.serve(py, modules)) {
+    match Zygote::new(reach).and_then(|zygote| zygote.serve(py, modules)) {
         Ok(()) => sys::exit(0),
         Err(Broken(status)) => sys::exit(status),
     }
@@ -68,6 +77,9 @@ pub(crate) fn zygote(py: Python<'_>, network: bool) -> PyResult<()> {
 /// out of the garbage collector's sight, so that cells do not copy its pages. How many modules there are then.
 fn preload(py: Python<'_>) -> PyResult<u32> {
     py.run(PRELOAD, Some(&PyDict::new(py)), None)?;
+    if py.import("sys")?.getattr("argv")?.len()? > 3 {
+        py.run(PACKAGES, Some(&PyDict::new(py)), None)?;
+    }
     py.run(LIBRARY, Some(&PyDict::new(py)), None)?;
     for [source, file, name] in CALLBOARD {
         PyModule::from_code(py, source, file, name)?;
@@ -97,7 +109,7 @@ struct Zygote {
 }
 
 impl Zygote {
-    fn new(network: bool) -> Result<Self, Broken> {
+    fn new(reach: &str) -> Result<Self, Broken> {
         // The terminal sends Ctrl-C to every process of the node; what follows from it is the node's business.
         sys::ignore(libc::SIGINT)?;
         Ok(Self {
@@ -107,7 +119,7 @@ impl Zygote {
             cells: HashMap::new(),
             mapped: sys::mapped()?,
             // Last: there are no files afterwards.
-            namespaces: namespaces::enter(network),
+            namespaces: namespaces::enter(reach == "network", reach == "files"),
         })
     }
 
@@ -153,8 +165,8 @@ impl Zygote {
         let zygote = sys::pid();
         let child = match sys::fork(py) {
             Ok(None) => {
-                let (mapped, namespaces) = (self.mapped, self.namespaces);
-                let lock = Lock { pipe, page, null, limits, mapped, namespaces, zygote };
+                let (mapped, namespaces, listed) = (self.mapped, self.namespaces, Default::default());
+                let lock = Lock { pipe, page, null, limits, mapped, namespaces, zygote, listed };
                 cell::live(py, lock)
             }
             Ok(Some(child)) => child,

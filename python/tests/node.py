@@ -36,15 +36,15 @@ PATIENCE = 30
 
 
 class Zygote:
-    """A running zygote. What is to run `before` its boot could not run in a cell."""
+    """A running zygote. What is to run `before` its boot could not run in a cell; `packages` are a folder and names."""
 
-    def __init__(self, before="", network=False):
+    def __init__(self, before="", network=False, files=False, packages=()):
         if not LIBRARY:
             raise RuntimeError("set CALLBOARD_CELL to the path of libcallboard_cell.so")
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(PATIENCE)
         command = [sys.executable, "-I", "-S", "-B", "-c", before + BOOT.read_text(), LIBRARY]
-        command += ["network"] if network else []
+        command += ["network" if network else "files" if files else "closed", *packages]
         self.process = subprocess.Popen(command, stdin=theirs, env={}, cwd="/")
         theirs.close()
         self.numbers = 0
@@ -60,9 +60,9 @@ class Zygote:
         """Sends a message with descriptors."""
         socket.send_fds(self.socket, [pack(message)], list(descriptors))
 
-    def cell(self, memory=MEMORY):
+    def cell(self, memory=MEMORY, capabilities=()):
         """A new cell that has said hello."""
-        return Cell(self, memory)
+        return Cell(self, memory, capabilities)
 
     def await_forked(self, number):
         """Process id and pidfd of a cell that was asked for."""
@@ -93,7 +93,7 @@ class Zygote:
 class Cell:
     """One cell, its pipe and its page."""
 
-    def __init__(self, zygote, memory):
+    def __init__(self, zygote, memory, capabilities=()):
         self.zygote = zygote
         zygote.numbers += 1
         self.number = zygote.numbers
@@ -103,7 +103,7 @@ class Cell:
         os.ftruncate(self.page, PAGE)
         os.lseek(self.page, FRAMES, os.SEEK_SET)
         self.withdraw_from(NEVER)
-        message = {"op": "fork", "cell": self.number, "limits": {"memory": memory}}
+        message = {"op": "fork", "cell": self.number, "limits": {"memory": memory, "capabilities": list(capabilities)}}
         zygote.send(message, [theirs.fileno(), self.page])
         theirs.close()
         self.pid, self.pidfd = zygote.await_forked(self.number)

@@ -20,6 +20,7 @@ const STOPPED: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     scripts: Vec<(PathBuf, String)>,
+    files: Vec<(PathBuf, String)>,
     settings: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
@@ -39,6 +40,13 @@ impl Options {
     #[must_use]
     pub fn script(mut self, file: &str, text: impl Into<String>) -> Self {
         self.scripts.push((PathBuf::from(file), text.into()));
+        self
+    }
+
+    /// With the text of a file beside its configuration.
+    #[must_use]
+    pub fn file(mut self, file: &str, text: impl Into<String>) -> Self {
+        self.files.push((PathBuf::from(file), text.into()));
         self
     }
 
@@ -133,6 +141,9 @@ impl Node {
             std::fs::create_dir_all(path.parent().expect("a file has a folder"))
                 .expect("the scripts' folder");
             std::fs::write(path, text).expect("a script");
+        }
+        for (file, text) in &options.files {
+            std::fs::write(data.path().join(file), text).expect("a file");
         }
         let mut command = program();
         let configuration = data.path().join("callboard.toml");

@@ -2,6 +2,7 @@
 //! they are cancelled or late.
 
 mod capabilities;
+mod hostile;
 
 use std::time::{Duration, Instant};
 

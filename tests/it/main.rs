@@ -1,6 +1,7 @@
 //! The black-box suite: the real program on a real broker, and the rules that the repository keeps. One file a theme.
 
 mod accounts;
+mod actions;
 mod asks;
 mod batches;
 #[path = "../security/canaries.rs"]

@@ -214,7 +214,7 @@ fn take(
     let format = headers.format.map_err(|problem| refuse(problem.into()))?;
     outgoing.format = format;
     raw::check_depth(format, &message.payload, DEEPEST).map_err(|problem| refuse(problem.into()))?;
-    let known = |name: &str| actions::find(name).is_some();
+    let known = |name: &str| bus.knows(name);
     let request = envelope::Request::read(format, &message.payload, spec.name, known)
         .map_err(|refused| (refused.request_id, refused.failure))?;
     let id = request.request_id;

@@ -91,11 +91,21 @@ fn describe(bus: &Bus, verb: Verb) -> Value {
 fn info(bus: &Bus, endpoint: &Endpoint) -> Value {
     let subject = protocol::subject::of_channel(endpoint.name);
     let queue = if endpoint.role == Role::Supervisor { "" } else { endpoint.role.as_str() };
+    // Metadata are texts (ADR-32).
+    let metadata = match &endpoint.schemas {
+        Some((input, output)) => {
+            json!({"role": endpoint.role.as_str(), "inputSchema": input, "outputSchema": output})
+        }
+        None => {
+            let file = format!("protocol/schemas/{}.json", schema(endpoint.name));
+            json!({"role": endpoint.role.as_str(), "schema": file})
+        }
+    };
     json!({
         "name": endpoint_name(endpoint.name),
         "subject": bus.prefix.subject(&subject),
         "queue_group": queue,
-        "metadata": {"role": endpoint.role.as_str(), "schema": format!("protocol/schemas/{}.json", schema(endpoint.name))},
+        "metadata": metadata,
     })
 }
 

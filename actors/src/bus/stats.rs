@@ -18,6 +18,8 @@ pub struct Endpoint {
     pub role: Role,
     /// How much of its role is let in.
     pub gate: Rc<Gate>,
+    /// JSON Schemas of payload and data as text, where no file of this repository has them.
+    pub schemas: Option<(String, String)>,
     /// Messages handled.
     pub requests: Cell<u64>,
     /// Those that failed.
@@ -50,11 +52,18 @@ pub struct Stats {
 
 impl Stats {
     /// A new endpoint.
-    pub fn endpoint(&self, name: &'static str, role: Role, gate: Rc<Gate>) -> Rc<Endpoint> {
+    pub fn endpoint(
+        &self,
+        name: &'static str,
+        role: Role,
+        gate: Rc<Gate>,
+        schemas: Option<(String, String)>,
+    ) -> Rc<Endpoint> {
         let endpoint = Rc::new(Endpoint {
             name,
             role,
             gate,
+            schemas,
             requests: Cell::new(0),
             errors: Cell::new(0),
             last_error: RefCell::new(String::new()),

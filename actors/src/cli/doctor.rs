@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use callboard::config::Config;
-use callboard::{process, telemetry, worker};
+use callboard::{node, process, telemetry, worker};
 use clap::Args;
 use serde::Serialize;
 
@@ -69,7 +69,7 @@ impl Doctor {
         loaded.config.log.filter.get_or_insert_with(|| "warn".to_owned());
         telemetry::start(&loaded.config.log, loaded.colour)?;
         let config = loaded.config;
-        let checks = [
+        let mut checks = vec![
             python(&config).await,
             extension(&config),
             cell(&config).await,
@@ -77,6 +77,7 @@ impl Doctor {
             data(&config),
             clock(),
         ];
+        checks.extend(actions(&config).await);
         if self.json {
             let text = serde_json::to_string(&checks).map_err(Error::Json)?;
             out::data(&pretty::json(&text, out::is_read_by_a_person()))?;
@@ -172,6 +173,18 @@ async fn cell(config: &Config) -> Check {
             error.to_string(),
             "see the log lines above, or ask for more with RUST_LOG=debug",
         ),
+    }
+}
+
+/// Loads the configured modules as a worker would, if there are any.
+async fn actions(config: &Config) -> Option<Check> {
+    match node::find_actions(config).await {
+        Ok(None) => None,
+        Ok(Some(table)) => {
+            let names: Vec<_> = table.actions.iter().map(|action| action.spec.name).collect();
+            Some(Check::ok("actions", names.join(", ")))
+        }
+        Err(error) => Some(Check::fail("actions", error.to_string(), error.remediation())),
     }
 }
 

@@ -124,6 +124,7 @@ fn read<'a, T: serde::Deserialize<'a>>(data: &'a str) -> Result<T, Error> {
 fn tables(nodes: &[Node]) -> String {
     let mut of_nodes = Vec::new();
     let mut of_parts = Vec::new();
+    let mut of_actions = Vec::new();
     for node in nodes {
         let roles: Vec<&str> = node.roles.iter().map(|role| role.as_str()).collect();
         let pool = node.pool.as_ref();
@@ -143,6 +144,7 @@ fn tables(nodes: &[Node]) -> String {
                 .parse()
                 .map_or_else(|_| node.started_at.clone(), |at: jiff::Timestamp| format!("{at:.0}")),
         ]);
+        of_actions.extend(node.actions.iter().map(|action| [node.node.clone(), action.clone()]));
         for part in &node.parts {
             let state = match part.state {
                 State::Up => "up",
@@ -164,6 +166,10 @@ fn tables(nodes: &[Node]) -> String {
     let mut text = table::lay_out(headings, &of_nodes);
     text.push('\n');
     text.push_str(&table::lay_out(["NODE", "PART", "STATE", "RESTARTS"], &of_parts));
+    if !of_actions.is_empty() {
+        text.push('\n');
+        text.push_str(&table::lay_out(["NODE", "ACTION"], &of_actions));
+    }
     text
 }
 
@@ -200,7 +206,7 @@ b     silent  scripts  -     -       -     -                  0.1.0    -
     fn nodes_and_their_parts_are_tables() {
         let worker: Node = serde_json::from_value(json!({
             "node": "a", "id": ID, "version": "0.1.0", "pid": 1, "startedAt": "2026-01-02T03:04:05.678Z", "roles": ["worker"],
-            "ready": true, "parts": [{"name": "worker", "state": "up", "restarts": 2}],
+            "ready": true, "parts": [{"name": "worker", "state": "up", "restarts": 2}], "actions": ["essay.count"],
             "pool": {"python": "3.11.2", "zygote": 2, "layers": [], "places": 4, "warm": 64, "running": 1, "queued": 0,
                      "cells": [], "started": 3, "killed": 5, "died": 0, "evicted": 0}
         }))
@@ -218,6 +224,9 @@ b     no     scripts  -        -       -      -       -     -       0.1.0    202
 NODE  PART     STATE   RESTARTS
 a     worker   up      2
 b     scripts  failed  6
+
+NODE  ACTION
+a     essay.count
 ";
         assert_eq!(tables(&[worker, scripts]), expected);
     }

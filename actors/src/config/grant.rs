@@ -39,13 +39,19 @@ impl Grant {
         self.action.as_deref() == Some(name)
     }
 
+    /// Whether it opens a folder.
+    #[must_use]
+    pub fn reads_files(&self) -> bool {
+        self.capabilities.iter().any(|capability| matches!(capability, Capability::FilesRead(_)))
+    }
+
     fn check(&self) -> Result<(), String> {
         match (&self.script, &self.action, &self.project) {
             (Some(_), None, _) | (None, Some(_), None) => {}
             _ => return Err("expected a script, with its project, or an action".to_owned()),
         }
-        if self.script.is_some() && self.capabilities.contains(&Capability::Network) {
-            return Err("network can be granted to actions only".to_owned());
+        if self.capabilities.contains(&Capability::Network) {
+            return Err("network cannot be granted in this version".to_owned());
         }
         self.capabilities.iter().try_for_each(|capability| match capability {
             Capability::FilesRead(folder) => is_folder(folder),
@@ -89,7 +95,7 @@ mod tests {
         let good = json!([
             {"script": "s", "capabilities": ["llm", "files:read:/proc"]},
             {"project": "p", "script": "s", "capabilities": []},
-            {"action": "essay.count", "capabilities": ["network"]},
+            {"action": "essay.count", "capabilities": ["llm"]},
         ]);
         assert_eq!(check(&good), Ok(()));
         for (grant, problem) in [
@@ -99,7 +105,8 @@ mod tests {
             (json!({"script": "s"}), "missing field `capabilities`"),
             (json!({"script": "s", "capabilities": ["root"]}), "expected llm, network or files:read:/folder"),
             (json!({"script": "s", "capabilities": ["llm"], "more": 1}), "unknown field `more`"),
-            (json!({"script": "s", "capabilities": ["network"]}), "actions only"),
+            (json!({"script": "s", "capabilities": ["network"]}), "in this version"),
+            (json!({"action": "a.b", "capabilities": ["network"]}), "in this version"),
             (json!({"project": "P!", "script": "s", "capabilities": ["llm"]}), "a-z"),
             (json!({"script": "s", "capabilities": ["files:read:/no such folder"]}), "does not exist"),
             (json!({"script": "s", "capabilities": ["files:read:/proc/self"]}), "through a link"),

@@ -254,8 +254,7 @@ impl Values {
                 return Err(Error::Value { key: key.clone(), problem: "given twice".to_owned(), origin });
             }
             let folder = file.path.parent().unwrap_or(Path::new(""));
-            let beside =
-                known.zip(item.value.as_str()).and_then(|((_, kind), text)| kind.beside(folder, text));
+            let beside = known.and_then(|(_, kind)| kind.beside(folder, &item.value));
             self.put(&item.key, beside.unwrap_or(item.value), origin)?;
         }
         services::read(file, contents.services)

@@ -53,6 +53,7 @@ pub(super) fn of(watched: &Watched) -> Reply {
         ready: watched.ready(),
         parts: watched.all_parts(),
         pool: (watched.pool)(),
+        actions: watched.actions.clone(),
         nodes: None,
     }
 }

@@ -12,6 +12,7 @@ mod event;
 mod release;
 mod renew;
 mod resize;
+mod runs;
 mod share;
 mod spare;
 mod status;
@@ -23,20 +24,20 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use protocol::Failure;
-use protocol::capability::Capability;
 use protocol::failure::Overloaded;
 use protocol::frame::cell::Attempted;
 use protocol::frame::control::Limits;
 use tokio::sync::{Notify, oneshot, watch as watch_channel};
 use tokio::task::JoinHandle;
 
+pub use runs::Runs;
 use status::{Counts, count};
 
 use super::ask::Asker;
 use super::cell::{Cell, Phase};
 use super::death::{self, Exit};
 use super::job::{Done, Job, Outcome, Work};
-use super::script::{Key, Script};
+use super::script::Key;
 use super::zygote::{self, Zygote};
 use crate::call::{Cancel, Deadline, cancelled};
 
@@ -63,42 +64,6 @@ pub struct Bounds {
     pub grace: Duration,
     /// When a script whose cells keep dying is left alone.
     pub circuit: circuit::Rule,
-}
-
-/// What a group of cells runs.
-#[derive(Debug, Clone)]
-pub enum Runs {
-    /// A script.
-    Script(Rc<Script>),
-    /// A parser over texts. Such a cell serves once: what it reads is from anyone.
-    Compiler,
-}
-
-impl Runs {
-    /// What tells groups apart: project, script and content, so that a changed script gets new cells.
-    #[must_use]
-    pub fn key(&self) -> Key {
-        match self {
-            Self::Script(script) => script.key,
-            Self::Compiler => Key::COMPILER,
-        }
-    }
-
-    /// What its cells may do beyond their own memory.
-    #[must_use]
-    pub fn capabilities(&self) -> &[Capability] {
-        match self {
-            Self::Script(script) => &script.granted,
-            Self::Compiler => &[],
-        }
-    }
-
-    fn serves_once(&self) -> bool {
-        match self {
-            Self::Script(script) => script.record.fresh,
-            Self::Compiler => true,
-        }
-    }
 }
 
 struct Group {
@@ -364,7 +329,9 @@ impl Pool {
         state.next += 1;
         let (cell, ends) = Cell::new(state.next, *key)?;
         let Some(zygote) = state.zygote.clone() else { return Ok(()) };
-        zygote.fork(cell.id, Limits { memory: self.bounds.memory }, &ends.pipe, &ends.page)?;
+        let granted = state.groups.get(key).map(|group| group.runs.capabilities().to_vec());
+        let limits = Limits { memory: self.bounds.memory, capabilities: granted.unwrap_or_default() };
+        zygote.fork(cell.id, limits, &ends.pipe, &ends.page)?;
         let Some(group) = state.groups.get_mut(key) else { return Ok(()) };
         group.cells.push(Rc::clone(&cell));
         state.cells.insert(cell.id, Rc::clone(&cell));

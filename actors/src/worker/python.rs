@@ -93,5 +93,29 @@ pub async fn command(config: &config::Python) -> Result<zygote::Command, Error> 
     if !absolute.is_file() {
         return Err(Error::Extension(absolute));
     }
-    Ok(zygote::Command { python: interpreter.path, extension: absolute, network: false })
+    Ok(zygote::Command {
+        python: interpreter.path,
+        extension: absolute,
+        reach: zygote::Reach::Closed,
+        packages: None,
+    })
+}
+
+/// What it takes to start the zygote of actions: the interpreter of their virtual environment if one is named, and the
+/// packages that are imported before it is ready.
+///
+/// # Errors
+/// The interpreter or the extension module is missing.
+pub async fn command_of_actions(
+    config: &config::Python,
+    actions: &config::Actions,
+) -> Result<zygote::Command, Error> {
+    let Some(folder) = &actions.venv else { return command(config).await };
+    let own = config::Python { path: Some(folder.join("bin/python3")), ..config.clone() };
+    let interpreter = find(&own).await?;
+    let mut numbers = interpreter.version.split('.');
+    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    let packages = folder.join(format!("lib/python{major}.{minor}/site-packages"));
+    let command = command(&own).await?;
+    Ok(zygote::Command { packages: Some((packages, actions.preload.clone())), ..command })
 }

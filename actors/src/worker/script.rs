@@ -13,6 +13,7 @@ use futures_util::stream::{self, LocalBoxStream};
 use protocol::abi::Kind;
 use protocol::actions::{Action as _, script_fetch};
 use protocol::capability::Capability;
+use protocol::frame::control::MOST_CAPABILITIES;
 use protocol::script::Record;
 use protocol::{Failure, Id};
 use serde::Deserialize;
@@ -41,14 +42,15 @@ impl Key {
     /// Of cells that only parse.
     pub const COMPILER: Self = Self([0; 16]);
 
-    fn of(record: &Record, granted: &[Capability]) -> Self {
+    fn of(record: &Record, granted: &Granted) -> Self {
         let Record { project, id, slug, content_hash, entrypoint, kind, fresh, .. } = record;
-        let kind = kind.as_str();
-        let mut text = format!("{project}/{id}/{slug}/{content_hash}/{entrypoint}/{kind}/{fresh}");
-        for capability in granted {
-            text.push('\0');
-            text.push_str(&capability.to_string());
-        }
+        let (kind, granted) = (kind.as_str(), granted.text());
+        Self::of_text(&format!("{project}/{id}/{slug}/{content_hash}/{entrypoint}/{kind}/{fresh}{granted}"))
+    }
+
+    /// Of cells that depend on what this text says.
+    #[must_use]
+    pub fn of_text(text: &str) -> Self {
         let digest = Sha256::digest(text);
         let mut key = [0; 16];
         key.iter_mut().zip(digest.iter()).for_each(|(byte, digest)| *byte = *digest);
@@ -65,10 +67,8 @@ pub struct Script {
     pub body: String,
     /// Tells its cells from others'.
     pub key: Key,
-    /// What its cells may do beyond their own memory.
-    pub granted: Vec<Capability>,
-    /// What it asks for and was not granted; it is not called then.
-    pub lacks: Option<String>,
+    /// What its cells may do, and what it lacks.
+    pub granted: Granted,
     /// Whether it has a `render_many`; known once a cell has loaded it.
     pub many: Cell<Option<bool>>,
 }
@@ -79,10 +79,28 @@ impl Script {
     pub fn new(fetched: script_fetch::Script, grants: &[Grant]) -> Self {
         let script_fetch::Script { record, body } = fetched;
         let own = grants.iter().filter(|grant| grant.is_to_script(&record.project, &record.slug));
-        let offered: Vec<&Capability> = own.flat_map(|grant| &grant.capabilities).collect();
+        let granted = Granted::of(&record.capabilities, own);
+        Self { key: Key::of(&record, &granted), record, body, granted, many: Cell::new(None) }
+    }
+}
+
+/// What of the capabilities that an author asks for is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Granted {
+    /// What cells may do beyond their own memory.
+    pub capabilities: Vec<Capability>,
+    /// What was asked for and not granted; nothing is called then.
+    pub lacks: Option<String>,
+}
+
+impl Granted {
+    /// What is both asked for and granted.
+    #[must_use]
+    pub fn of<'a>(asked: &[String], grants: impl Iterator<Item = &'a Grant>) -> Self {
+        let offered: Vec<&Capability> = grants.flat_map(|grant| &grant.capabilities).collect();
         let mut granted = Vec::new();
         let mut lacks = None;
-        for asked in &record.capabilities {
+        for asked in asked {
             match Capability::new(asked).filter(|capability| offered.contains(&capability)) {
                 Some(capability) => granted.push(capability),
                 None => lacks = lacks.or_else(|| Some(asked.chars().take(LONGEST_CAPABILITY).collect())),
@@ -90,7 +108,23 @@ impl Script {
         }
         granted.sort_unstable();
         granted.dedup();
-        Self { key: Key::of(&record, &granted), record, body, granted, lacks, many: Cell::new(None) }
+        if granted.len() > MOST_CAPABILITIES {
+            lacks = lacks.or_else(|| Some(format!("more than {MOST_CAPABILITIES} capabilities")));
+            granted.clear();
+        }
+        Self { capabilities: granted, lacks }
+    }
+
+    /// Whether folders are among them.
+    #[must_use]
+    pub fn reads_files(&self) -> bool {
+        self.capabilities.iter().any(|capability| matches!(capability, Capability::FilesRead(_)))
+    }
+
+    /// The capabilities in one text, to tell cells apart by.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.capabilities.iter().flat_map(|capability| ["\0".to_owned(), capability.to_string()]).collect()
     }
 }
 
@@ -313,8 +347,8 @@ impl Scripts {
         match serde_json::from_slice::<Changed>(event) {
             Ok(changed) => {
                 self.forget(Some(&changed.project));
-                let pool = self.news.borrow().as_ref().map(|news| Rc::clone(&news.pool));
-                if let Some(pool) = pool {
+                let pools = self.news.borrow().as_ref().map(|news| news.pools.clone());
+                for pool in pools.unwrap_or_default() {
                     pool.forget(&changed.project, changed.id);
                 }
             }
@@ -360,7 +394,7 @@ struct News {
     events: LocalBoxStream<'static, Bytes>,
     /// Of the task that waits for events.
     waker: Option<Waker>,
-    pool: Rc<Pool>,
+    pools: Vec<Rc<Pool>>,
 }
 
 /// Forgets what has changed, as long as the worker lives. After a break of the connection, events may have been
@@ -380,7 +414,7 @@ pub async fn follow(worker: Weak<super::State>) {
     drop(bus);
     let events = stream::select(changed, loaded).map(|message| message.payload).boxed_local();
     let Some(here) = worker.upgrade() else { return };
-    here.scripts.news.replace(Some(News { events, waker: None, pool: Rc::clone(&here.pool) }));
+    here.scripts.news.replace(Some(News { events, waker: None, pools: here.pools().cloned().collect() }));
     drop(here);
     loop {
         let next = std::future::poll_fn(|context| match worker.upgrade() {

@@ -21,8 +21,6 @@ use tokio::net::UnixDatagram;
 
 /// Loads the extension and hands over to it.
 const BOOT: &str = include_str!("../../../python/callboard/boot.py");
-/// Its second argument, if it is to stay in the machine's network.
-const NETWORK: &str = "network";
 /// Longest wait for a zygote that preloads its modules.
 const START: Duration = Duration::from_secs(20);
 
@@ -50,6 +48,25 @@ pub enum Error {
     },
 }
 
+/// What of the machine a zygote and its cells stay in; all else they leave for namespaces of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Nothing.
+    Closed,
+    /// The file systems: its cells were granted folders. Which, is the business of each cell's own lock.
+    Files,
+}
+
+impl Reach {
+    /// The word on the zygote's command line.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Files => "files",
+        }
+    }
+}
+
 /// What the zygote needs to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
@@ -57,8 +74,10 @@ pub struct Command {
     pub python: PathBuf,
     /// The extension module.
     pub extension: PathBuf,
-    /// Whether it stays in the machine's network; else its cells have none.
-    pub network: bool,
+    /// What of the machine its cells stay in.
+    pub reach: Reach,
+    /// A folder of packages and those of them that are imported before the zygote is ready.
+    pub packages: Option<(PathBuf, Vec<String>)>,
 }
 
 /// What the zygote reports.
@@ -111,10 +130,14 @@ impl Zygote {
             .map_err(|errno| failed(errno.into()))?;
         // The zygote's end blocks: it has nothing else to do.
         rustix::io::ioctl_fionbio(&theirs, false).map_err(|errno| failed(errno.into()))?;
+        let packages = command.packages.iter().flat_map(|(folder, names)| {
+            std::iter::once(folder.as_os_str()).chain(names.iter().map(AsRef::as_ref))
+        });
         let mut child = tokio::process::Command::new(&command.python)
             .args(["-I", "-S", "-B", "-c", BOOT])
             .arg(&command.extension)
-            .args(command.network.then_some(NETWORK))
+            .arg(command.reach.word())
+            .args(packages)
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(theirs))

@@ -30,6 +30,7 @@ impl Action for TransformApply {
     const NAME: &'static str = "transform.apply";
     const ROLE: Role = Role::Worker;
     const TIMEOUT_MS: u64 = 30_000;
+    const KEEPS: bool = true;
     type Request = Request<'static>;
     type Reply = Reply;
 }

@@ -70,6 +70,9 @@ pub struct Reply {
     /// Its cells, where it is a worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
+    /// The actions that its configuration adds, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<String>,
     /// Every node, by name, where `cluster` was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<Vec<Member>>,

@@ -20,9 +20,41 @@ pub struct Load {
     pub entrypoint: String,
     /// The source without its metadata docstring; line 1 is the editor's line 1.
     pub body: String,
+    /// Set where the text is no script but a module of actions, and `kind` and `entrypoint` say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actions: Option<Actions>,
     /// What its calls may ask of the node; what they may touch is the lock's business.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<Capability>,
+}
+
+/// What a cell is to do with a module of actions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Actions {
+    /// Say which there are.
+    Tell,
+    /// Serve the one of this name.
+    Serve(String),
+}
+
+/// Most actions of one module.
+pub const MOST_ACTIONS: usize = 64;
+
+/// An action as its module declares it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Declared {
+    /// The name it is to have.
+    pub name: String,
+    /// The time that a call of it is given, in ms.
+    pub timeout_ms: Option<u64>,
+    /// What it asks for.
+    pub capabilities: Vec<String>,
+    /// JSON Schema of its payload, as JSON text.
+    pub input: String,
+    /// JSON Schema of its result, as JSON text.
+    pub output: String,
 }
 
 /// `Loaded`.
@@ -34,6 +66,9 @@ pub struct Loaded {
     /// Whether one of its functions is asynchronous: no call should stand behind another in its cell's pipe.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asynchronous: bool,
+    /// The actions of a module that was to tell them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<Declared>,
 }
 
 /// Which function of the script a call means, and how its input and output are shaped.
@@ -48,6 +83,8 @@ pub enum Function {
     Transform,
     /// The entrypoint of a utility, or another function of it: any value in, any value out.
     Main,
+    /// The action that the cell serves: what its types say.
+    Action,
 }
 
 /// `Call`.

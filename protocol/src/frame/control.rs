@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::capability::Capability;
+
 /// Largest control message, in bytes.
 pub const LARGEST: usize = 16 * 1024;
 
@@ -19,12 +21,18 @@ pub enum ToZygote {
     },
 }
 
-/// Resource limits of a cell; set before any user code runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Most capabilities of one cell: their folders must fit into a message.
+pub const MOST_CAPABILITIES: usize = 8;
+
+/// Limits of a cell; set before any user code runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Limits {
     /// Address space, in bytes, counted on top of what the zygote itself has mapped.
     pub memory: u64,
+    /// What it may do beyond computing: the lock is loosened by exactly that. At most [`MOST_CAPABILITIES`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<Capability>,
 }
 
 /// What the zygote tells the node.

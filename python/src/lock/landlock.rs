@@ -1,7 +1,9 @@
-//! Layer `landlock`: the kernel's own list of what may be done with files, TCP ports and other processes, with nothing
-//! on it. Whatever seccomp lets through by mistake still finds no file.
+//! Layer `landlock`: the kernel's own list of what may be done with files, TCP ports and other processes. Nothing is on
+//! it but the reading of folders that were granted. Whatever seccomp lets through by mistake still finds no file.
 
+use std::ffi::CString;
 use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use super::Lock;
 use crate::sys::check;
@@ -41,7 +43,51 @@ impl Rules {
     }
 }
 
-pub(super) fn apply(_lock: &Lock) -> io::Result<()> {
+/// What may be done beneath a folder that was granted: read files, list folders.
+const READING: u64 = (1 << 2) | (1 << 3);
+
+/// `struct landlock_path_beneath_attr`.
+#[repr(C, packed)]
+struct Beneath {
+    allowed: u64,
+    folder: libc::c_int,
+}
+
+/// `struct open_how`.
+#[repr(C)]
+struct How {
+    flags: u64,
+    mode: u64,
+    resolve: u64,
+}
+
+/// Opens a folder that no link leads to, to name it.
+fn open(folder: &str) -> io::Result<OwnedFd> {
+    const NO_LINKS: u64 = 0x04 | 0x02;
+    let path = CString::new(folder)?;
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    let how = How { flags: u64::from(flags.unsigned_abs()), mode: 0, resolve: NO_LINKS };
+    // SAFETY: the text ends with a zero; the pointer and the size are those of `how`; both outlive the call.
+    let opened = unsafe {
+        libc::syscall(libc::SYS_openat2, libc::AT_FDCWD, path.as_ptr(), &raw const how, size_of::<How>())
+    };
+    let opened = check(libc::c_int::try_from(opened).map_err(io::Error::other)?)?;
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(opened) })
+}
+
+/// Puts the reading of a folder on the list. One that is not there, or not for this user, stays closed.
+fn grant(ruleset: libc::c_int, folder: &str) -> io::Result<()> {
+    const BENEATH: u32 = 1;
+    let Ok(folder) = open(folder) else { return Ok(()) };
+    let rule = Beneath { allowed: READING, folder: folder.as_raw_fd() };
+    // SAFETY: the pointer is to a rule of the kind that is named, which outlives the call.
+    let added =
+        unsafe { libc::syscall(libc::SYS_landlock_add_rule, ruleset, BENEATH, &raw const rule, 0u32) };
+    if added == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+pub(super) fn apply(lock: &Lock) -> io::Result<()> {
     const ASK_VERSION: u32 = 1;
     // SAFETY: with no rules and this flag the call only answers a number.
     let version = unsafe {
@@ -56,10 +102,15 @@ pub(super) fn apply(_lock: &Lock) -> io::Result<()> {
         libc::syscall(libc::SYS_landlock_create_ruleset, &raw const rules, size_of::<Rules>(), 0u32)
     };
     let ruleset = check(libc::c_int::try_from(ruleset).map_err(io::Error::other)?)?;
+    let granted = lock.folders().try_for_each(|folder| grant(ruleset, folder));
     // SAFETY: takes two numbers.
     let restricted = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset, 0u32) };
     let failure = io::Error::last_os_error();
     // SAFETY: takes a number; the descriptor was made above and nobody else has it.
     check(unsafe { libc::close(ruleset) })?;
-    if restricted == 0 { Ok(()) } else { Err(failure) }
+    if restricted != 0 {
+        return Err(failure);
+    }
+    lock.listed.set(true);
+    granted
 }

@@ -32,9 +32,10 @@ const NETWORK: Kind = Kind { name: "net", flag: libc::CLONE_NEWNET };
 const USER: Kind = Kind { name: "user", flag: libc::CLONE_NEWUSER };
 
 /// Moves this process, which must be one thread and have read all files it needs, into namespaces of its own; whether
-/// all of them are in force. With `network` it stays in the machine's network.
-pub(crate) fn enter(network: bool) -> bool {
-    leave(network).and_then(|()| empty_root()).is_ok()
+/// all of them are in force. With `network` it stays in the machine's network, with `files` among its files: then it is for
+/// cells that were granted folders, and what keeps the other files from them is Landlock.
+pub(crate) fn enter(network: bool, files: bool) -> bool {
+    leave(network).and_then(|()| if files { Ok(()) } else { empty_root() }).is_ok()
 }
 
 pub(super) fn apply(lock: &Lock) -> io::Result<()> {

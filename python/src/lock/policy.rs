@@ -1,7 +1,7 @@
 //! The seccomp policy as data: each system call that a cell may make, and each whose attempt ends it, with the reason.
 //! All others answer "operation not permitted", and are noted but for those listed as refused. How this becomes a program lives in `lock::seccomp`.
 
-use super::seccomp::Verdict::{self, Allow, Kill, Refuse, Unexecutable};
+use super::seccomp::Verdict::{self, Allow, Kill, ReadOnly, Refuse, Unexecutable};
 
 /// One system call.
 pub(super) struct Entry {
@@ -16,9 +16,9 @@ pub(super) struct Entry {
 }
 
 macro_rules! policy {
-    ($($(#[$only:meta])* $verdict:ident $call:ident $reason:literal;)*) => {
-        /// Every call that is not simply refused; the most frequent ones first.
-        pub(super) const POLICY: &[Entry] = &[
+    ($(#[$about:meta])* $name:ident: $($(#[$only:meta])* $verdict:ident $call:ident $reason:literal;)*) => {
+        $(#[$about])*
+        pub(super) const $name: &[Entry] = &[
             $($(#[$only])* Entry {
                 // Past `SYS_`.
                 name: stringify!($call).split_at(4).1,
@@ -31,6 +31,8 @@ macro_rules! policy {
 }
 
 policy! {
+    /// Every call that is not simply refused; the most frequent ones first.
+    POLICY:
     Allow SYS_read "takes frames from the pipe";
     Allow SYS_write "puts frames into the pipe";
     Allow SYS_clock_gettime "deadlines and clocks, where they need the kernel";
@@ -127,4 +129,14 @@ policy! {
     Kill SYS_ioperm "the machine's ports";
     #[cfg(target_arch = "x86_64")]
     Kill SYS_modify_ldt "old corners of the processor";
+}
+
+policy! {
+    /// What cells have besides that were granted folders to read. Which files are open to them is Landlock's business;
+    /// what Landlock does not know, such as the dates and sizes of any file by its name, stays refused.
+    FILES:
+    ReadOnly SYS_openat "opens a file or folder for reading";
+    Allow SYS_getdents64 "lists a folder that is open";
+    Allow SYS_pread64 "reads a file that is open";
+    Refuse SYS_ioctl "asked of every file that is opened: whether it is a terminal";
 }

@@ -4,7 +4,7 @@
 use std::io;
 
 use super::Lock;
-use super::policy::{Entry, POLICY};
+use super::policy::{Entry, FILES, POLICY};
 use crate::sys::check;
 
 /// What becomes of a system call.
@@ -14,6 +14,8 @@ pub(super) enum Verdict {
     Allow,
     /// It is made unless its third argument, the protection of memory, has `PROT_EXEC`.
     Unexecutable,
+    /// It is made unless its third argument, the flags of opening, asks for more than reading what is there.
+    ReadOnly,
     /// It answers "operation not permitted" and is not noted.
     Refuse,
     /// The process ends.
@@ -26,6 +28,7 @@ impl Verdict {
         match self {
             Self::Allow => "allow",
             Self::Unexecutable => "unexecutable",
+            Self::ReadOnly => "read_only",
             Self::Refuse => "refuse",
             Self::Kill => "kill",
         }
@@ -68,7 +71,27 @@ const fn answered(number: u32, answer: u32) -> [libc::sock_filter; 2] {
     [instruction(IF_EQUAL, number, 0, 1), instruction(RETURN, answer, 0, 0)]
 }
 
-fn program() -> Vec<libc::sock_filter> {
+/// Flags of opening that a reader has no use for. A descriptor of `O_PATH` tells of files that cannot be read.
+const MORE_THAN_READING: u32 = (libc::O_ACCMODE
+    | libc::O_CREAT
+    | libc::O_TRUNC
+    | libc::O_APPEND
+    | libc::O_PATH
+    | (libc::O_TMPFILE & !libc::O_DIRECTORY))
+    .unsigned_abs();
+
+/// What a call is answered with whose third argument has one of these bits; without, it is made.
+const fn unless(number: u32, bits: u32) -> [libc::sock_filter; 5] {
+    [
+        instruction(IF_EQUAL, number, 0, 4),
+        instruction(LOAD, THIRD, 0, 0),
+        instruction(IF_ANY_BIT, bits, 0, 1),
+        instruction(RETURN, TRAP, 0, 0),
+        instruction(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
+    ]
+}
+
+fn program(files: bool) -> Vec<libc::sock_filter> {
     let mut program = vec![
         instruction(LOAD, CALLED_ON, 0, 0),
         instruction(IF_EQUAL, ARCHITECTURE, 1, 0),
@@ -80,31 +103,31 @@ fn program() -> Vec<libc::sock_filter> {
         instruction(IF_AT_LEAST, FOREIGN, 0, 1),
         instruction(RETURN, libc::SECCOMP_RET_KILL_PROCESS, 0, 0),
     ]);
-    for Entry { number, verdict, .. } in POLICY {
+    let more = if files { FILES } else { &[] };
+    for Entry { number, verdict, .. } in POLICY.iter().chain(more) {
         // The numbers of calls are small.
         let number = u32::try_from(*number).unwrap_or(u32::MAX);
         match verdict {
             Verdict::Allow => program.extend(answered(number, libc::SECCOMP_RET_ALLOW)),
             Verdict::Refuse => program.extend(answered(number, REFUSE)),
             Verdict::Kill => program.extend(answered(number, libc::SECCOMP_RET_KILL_PROCESS)),
-            Verdict::Unexecutable => program.extend([
-                instruction(IF_EQUAL, number, 0, 4),
-                instruction(LOAD, THIRD, 0, 0),
-                instruction(IF_ANY_BIT, libc::PROT_EXEC.unsigned_abs(), 0, 1),
-                instruction(RETURN, TRAP, 0, 0),
-                instruction(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
-            ]),
+            Verdict::Unexecutable => program.extend(unless(number, libc::PROT_EXEC.unsigned_abs())),
+            Verdict::ReadOnly => program.extend(unless(number, MORE_THAN_READING)),
         }
     }
     program.push(instruction(RETURN, TRAP, 0, 0));
     program
 }
 
-pub(super) fn apply(_lock: &Lock) -> io::Result<()> {
-    let mut program = program();
+pub(super) fn apply(lock: &Lock) -> io::Result<()> {
+    let files = lock.reads_files();
+    let mut program = program(files);
     let length = libc::c_ushort::try_from(program.len()).map_err(io::Error::other)?;
     let program = libc::sock_fprog { len: length, filter: program.as_mut_ptr() };
     // SAFETY: the pointer is to a program whose pointer and length are those of the vector; the kernel copies both.
     check(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) })?;
+    if files {
+        super::stat::answer_instead();
+    }
     Ok(())
 }

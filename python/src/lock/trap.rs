@@ -43,7 +43,11 @@ extern "C" fn refused(_signal: c_int, info: *mut libc::siginfo_t, context: *mut 
         }
         (info.byte_add(NUMBER).cast::<c_int>().read(), &mut *context.cast::<libc::ucontext_t>())
     };
-    answer(context);
+    if let Some(result) = super::stat::answer(number, context) {
+        answer(context, result);
+        return;
+    }
+    answer(context, -libc::c_long::from(libc::EPERM));
     // SAFETY: either null or a name that is never taken back.
     if let Some(name) = unsafe { NOTED.load(Ordering::Relaxed).as_ref() } {
         let call = usize::try_from(number).ok().and_then(syscalls::Sysno::new);
@@ -51,14 +55,14 @@ extern "C" fn refused(_signal: c_int, info: *mut libc::siginfo_t, context: *mut 
     }
 }
 
-/// Has the interrupted call return `-EPERM`.
-fn answer(context: &mut libc::ucontext_t) {
+/// Has the interrupted call return `result`.
+fn answer(context: &mut libc::ucontext_t, result: libc::c_long) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(result) = context.uc_mcontext.gregs.get_mut(libc::REG_RAX.unsigned_abs() as usize) {
-        *result = -i64::from(libc::EPERM);
+    if let Some(place) = context.uc_mcontext.gregs.get_mut(libc::REG_RAX.unsigned_abs() as usize) {
+        *place = result;
     }
     #[cfg(target_arch = "aarch64")]
-    if let Some(result) = context.uc_mcontext.regs.first_mut() {
-        *result = (-i64::from(libc::EPERM)).cast_unsigned();
+    if let Some(place) = context.uc_mcontext.regs.first_mut() {
+        *place = result.cast_unsigned();
     }
 }

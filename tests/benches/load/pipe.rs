@@ -29,7 +29,12 @@ const MANY: usize = 100_000;
 /// Prints what a call costs between the pool and a cell.
 pub(crate) async fn print(body: &str) {
     let interpreter = python::find(&callboard::config::Python::default()).await.expect("an interpreter");
-    let command = zygote::Command { python: interpreter.path, extension: tools::cell(), network: false };
+    let command = zygote::Command {
+        python: interpreter.path,
+        extension: tools::cell(),
+        reach: zygote::Reach::Closed,
+        packages: None,
+    };
     let circuit = circuit::Rule { deaths: 0, window: Duration::ZERO, open: Duration::ZERO };
     let bounds = Bounds {
         places: 2,

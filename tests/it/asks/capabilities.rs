@@ -34,3 +34,32 @@ async fn what_was_granted_but_not_asked_for_is_not_in_force() {
     assert!(model.asked().is_empty());
     stage.close();
 }
+
+#[tokio::test]
+async fn a_script_reads_the_folder_that_it_was_granted_and_no_other() {
+    let place = tempfile::tempdir().expect("a folder");
+    let real = place.path().canonicalize().expect("a path");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&real, mode).expect("a mode");
+    for name in ["granted", "other"] {
+        std::fs::create_dir(real.join(name)).expect("a folder");
+        std::fs::write(real.join(name).join("file"), name).expect("a file");
+    }
+    let granted = format!("files:read:{}", real.join("granted").display());
+    let body = "def main(path):\n    with open(path) as file:\n        return file.read()\n";
+    let text = script::asking(&format!("\"{granted}\""), &script::main("reads", body));
+    let options = Options::new()
+        .script("reads.py", text)
+        .configured(&format!("[[grant]]\nscript = \"reads\"\ncapabilities = [\"{granted}\"]\n"));
+    let stage = Stage::with(options).await;
+    let read = async |name: &str| {
+        let path = real.join(name).join("file");
+        stage.client.call("utility.run", &json!({"script": "reads", "input": path})).await
+    };
+    assert_eq!(read("granted").await.data()["result"], "granted");
+    let refused = read("other").await;
+    assert_eq!(refused.code(), "PY_ACTION_FAILED");
+    let exception = refused.details()["exception"].as_str().expect("an exception");
+    assert!(exception.contains("PermissionError"), "{exception}");
+    stage.close();
+}

@@ -61,7 +61,7 @@ fn service(file: File<'_>, items: Vec<Item>, whole: &Origin) -> Result<Service, 
         } else if key == "command" {
             let checked = check_command(&value);
             if let Some(program) = value.get_mut(0)
-                && let Some(beside) = program.as_str().and_then(|text| Kind::Program.beside(folder, text))
+                && let Some(beside) = Kind::Program.beside(folder, program)
             {
                 *program = beside;
             }
@@ -71,7 +71,7 @@ fn service(file: File<'_>, items: Vec<Item>, whole: &Origin) -> Result<Service, 
             let kind = kind(&key)
                 .ok_or_else(|| Error::Unknown { key: key_of_error.clone(), origin: origin.clone() })?;
             let checked = kind.check(&value);
-            let beside = value.as_str().and_then(|text| kind.beside(folder, text));
+            let beside = kind.beside(folder, &value);
             fields.insert(key, beside.unwrap_or(value));
             checked
         };

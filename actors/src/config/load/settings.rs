@@ -12,6 +12,8 @@ pub(super) enum Kind {
     Text(fn(&str) -> bool, &'static str),
     /// A file or folder.
     Path,
+    /// A list of files.
+    Paths,
     /// A program: a path, or a name to look for on the search path.
     Program,
     /// A whole number in these limits.
@@ -77,6 +79,9 @@ pub(super) const ALL: &[Setting] = &[
     setting("worker.grace_ms", Kind::Number(0, 10_000)),
     setting("worker.iframe_hosts", Kind::List(is_host, "host names such as player.vimeo.com")),
     setting("scripts.folder", Kind::Path),
+    setting("actions.modules", Kind::Paths),
+    setting("actions.venv", Kind::Path),
+    setting("actions.preload", Kind::List(is_module, "names of packages such as pydantic")),
     setting("grant", Kind::Tables(crate::config::grant::check)),
     setting("log.filter", Kind::Text(is_filter, "a filter such as info,callboard=debug")),
     setting("log.format", Kind::Text(is_format, "text or json")),
@@ -96,12 +101,21 @@ pub(super) fn find(key: &str) -> Option<(String, &'static Kind)> {
 }
 
 impl Kind {
-    /// `text` as it is meant in a file in `folder`: relative paths begin there.
-    pub(super) fn beside(&self, folder: &Path, text: &str) -> Option<Value> {
+    /// `value` as it is meant in a file in `folder`: relative paths begin there.
+    pub(super) fn beside(&self, folder: &Path, value: &Value) -> Option<Value> {
+        if let (Self::Paths, Some(items)) = (self, value.as_array()) {
+            return items.iter().map(|item| Self::Path.beside(folder, item)).collect();
+        }
+        let text = value.as_str()?;
         let is_path = match self {
             Self::Path => true,
             Self::Program => Path::new(text).components().count() > 1,
-            Self::Text(..) | Self::Number(..) | Self::Switch | Self::List(..) | Self::Tables(_) => false,
+            Self::Text(..)
+            | Self::Number(..)
+            | Self::Switch
+            | Self::List(..)
+            | Self::Paths
+            | Self::Tables(_) => false,
         };
         let joined = folder.join(text);
         joined.to_str().filter(|_| is_path && !text.is_empty()).map(Value::from)
@@ -114,7 +128,9 @@ impl Kind {
             Self::Number(..) => text.parse::<u64>().ok().map(Value::from),
             Self::Switch => text.parse::<bool>().ok().map(Value::from),
             Self::Tables(_) => None,
-            Self::List(..) => Some(text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()),
+            Self::List(..) | Self::Paths => {
+                Some(text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect())
+            }
         };
         value.ok_or_else(|| self.expected())
     }
@@ -129,6 +145,7 @@ impl Kind {
             }
             Self::Switch => value.is_boolean(),
             Self::List(fits, _) => value.as_array().is_some_and(|items| are_distinct(items, *fits)),
+            Self::Paths => value.as_array().is_some_and(|items| are_distinct(items, |path| !path.is_empty())),
             Self::Tables(check) => return check(value),
         };
         if fits { Ok(()) } else { Err(self.expected()) }
@@ -138,6 +155,7 @@ impl Kind {
         match self {
             Self::Text(_, form) => format!("expected {form}"),
             Self::Path => "expected a path".to_owned(),
+            Self::Paths => "expected a list of paths, without repeats".to_owned(),
             Self::Program => "expected a program".to_owned(),
             Self::Number(least, most) => format!("expected a whole number from {least} to {most}"),
             Self::Switch => "expected true or false".to_owned(),
@@ -160,6 +178,14 @@ pub(super) fn is_node_name(text: &str) -> bool {
 /// `supervisor` is served by every node and cannot be chosen.
 fn is_role(text: &str) -> bool {
     [actions::Role::Worker, actions::Role::Scripts].iter().any(|role| role.as_str() == text)
+}
+
+fn is_module(text: &str) -> bool {
+    let is_word = |word: &str| {
+        word.bytes().next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+            && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    text.split('.').all(is_word)
 }
 
 fn is_prefix(text: &str) -> bool {

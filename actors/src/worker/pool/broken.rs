@@ -109,8 +109,12 @@ mod tests {
 
     #[actix_rt::test]
     async fn a_pool_whose_task_panicked_fails_what_waits_and_takes_nothing_more() {
-        let nowhere =
-            zygote::Command { python: "/nowhere".into(), extension: "/nowhere".into(), network: false };
+        let nowhere = zygote::Command {
+            python: "/nowhere".into(),
+            extension: "/nowhere".into(),
+            reach: zygote::Reach::Closed,
+            packages: None,
+        };
         let pool = Pool::new(bounds(&crate::config::Worker::default()), nowhere, Asker::Nobody);
         let waiting = tokio::task::spawn_local(call(Rc::clone(&pool)));
         tokio::task::yield_now().await;

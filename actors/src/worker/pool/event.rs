@@ -7,20 +7,19 @@ use bytes::Bytes;
 use protocol::Failure;
 use protocol::capability::Capability;
 use protocol::failure::{ActionFailed, InvalidResponse};
-use protocol::frame::cell::{
-    Attempted, Compiled, Complaint, Hello, Load, Loaded, Raised, Reason, Return, Skipped,
-};
+use protocol::frame::cell::{Attempted, Compiled, Complaint, Hello, Loaded, Raised, Reason, Return, Skipped};
 use protocol::frame::page::REFUSED_SIZE;
 use protocol::frame::{self, Header, Operation};
 use protocol::{Problem, abi};
 use tokio::sync::watch::Receiver;
 
-use super::{Dying, Exit, Pool, Runs, count, death, renew};
+use super::{Dying, Exit, Pool, count, death, renew};
 use crate::worker::cell::{Cell, Flight, Phase, Said};
 use crate::worker::job::{Done, Job, Outcome, Returned};
-use crate::worker::script::Script;
 use crate::worker::zygote::{self, Zygote};
 
+/// The layer that cells need which read files.
+const LANDLOCK: &str = "landlock";
 /// First pause before a zygote is started again.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// Longest pause.
@@ -198,7 +197,18 @@ impl Pool {
         if hello.protocol != frame::VERSION || hello.abi != abi::VERSION {
             return Err("another version".to_owned());
         }
-        let missing = hello.missing_layers();
+        let mut missing = hello.missing_layers();
+        let files = |capability: &Capability| matches!(capability, Capability::FilesRead(_));
+        let reads = self
+            .state
+            .borrow()
+            .groups
+            .get(&cell.key)
+            .is_some_and(|g| g.runs.capabilities().iter().any(files));
+        if reads && !hello.layers.iter().any(|layer| layer == LANDLOCK) {
+            // Only this layer knows one folder from another.
+            missing.push(LANDLOCK);
+        }
         if !missing.is_empty() && !self.bounds.unlocked {
             tracing::error!(
                 ?missing,
@@ -213,31 +223,27 @@ impl Pool {
         state.layers.clone_from(&hello.layers);
         let runs = state.groups.get(&cell.key).map(|group| group.runs.clone());
         drop(state);
-        match runs {
-            Some(Runs::Script(script)) => {
+        let Some(runs) = runs else {
+            self.let_go(cell);
+            return Ok(());
+        };
+        match runs.load() {
+            Some(load) => {
                 cell.enter(Phase::Loading);
-                let load = load(&script);
                 let sent = cell.send(|sequence, out| frame::write(out, Operation::Load, sequence, &load));
                 sent.map_err(|error| error.to_string())?;
             }
-            Some(Runs::Compiler) => {
+            None => {
                 cell.enter(Phase::Ready);
                 self.rest(cell);
             }
-            None => self.let_go(cell),
         }
         Ok(())
     }
 
-    fn hear_loaded(&self, cell: &Rc<Cell>, Loaded { many, asynchronous }: Loaded) {
-        let mut alone = asynchronous;
-        if let Some(runs) = self.state.borrow().groups.get(&cell.key).map(|group| &group.runs) {
-            alone |= runs.capabilities().contains(&Capability::Llm);
-            if let Runs::Script(script) = runs {
-                script.many.set(Some(many));
-            }
-        }
-        cell.state_mut().alone = alone;
+    fn hear_loaded(&self, cell: &Rc<Cell>, loaded: Loaded) {
+        let runs = self.state.borrow().groups.get(&cell.key).map(|group| group.runs.clone());
+        cell.state_mut().alone = runs.is_some_and(|runs| runs.loaded(loaded));
         cell.enter(Phase::Ready);
         self.rest(cell);
         self.top_up(&cell.key);
@@ -392,18 +398,6 @@ impl Pool {
         self.take_back(&cell.key, waiting, lost);
         self.serve_waiting();
         self.pump(&cell.key);
-    }
-}
-
-/// A script as its cell gets it.
-fn load(script: &Script) -> Load {
-    Load {
-        project: script.record.project.clone(),
-        slug: script.record.slug.clone(),
-        kind: script.record.kind,
-        entrypoint: script.record.entrypoint.clone(),
-        body: script.body.clone(),
-        capabilities: script.granted.clone(),
     }
 }
 

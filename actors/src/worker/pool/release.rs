@@ -54,10 +54,7 @@ impl Pool {
 
     /// The slug of the script that a cell holds, for the log.
     pub(super) fn slug(&self, cell: &Rc<Cell>) -> Option<String> {
-        match &self.state.borrow().groups.get(&cell.key)?.runs {
-            Runs::Script(script) => Some(script.record.slug.clone()),
-            Runs::Compiler => None,
-        }
+        self.state.borrow().groups.get(&cell.key)?.runs.slug().map(str::to_owned)
     }
 
     /// Whether a cell that is about to be killed has said where its script stands, or has had its time to; asks it first.

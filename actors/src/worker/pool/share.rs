@@ -7,16 +7,6 @@ use std::time::Instant;
 
 use super::{Group, Key, Runs, State};
 
-impl Runs {
-    /// Whose it is; a parser is nobody's.
-    fn project(&self) -> &str {
-        match self {
-            Self::Script(script) => &script.record.project,
-            Self::Compiler => "",
-        }
-    }
-}
-
 impl State {
     /// The group of that key, a new one if there is none.
     pub(super) fn group(&mut self, key: &Key, runs: &Runs) -> &mut Group {

@@ -1,18 +1,8 @@
 //! Cells that are loaded ahead for scripts which run each call in a cell of its own, so that a call need not wait for a
 //! fork. Spares are kept like other warm cells: the least recently made one goes first when there are too many.
 
-use super::{Key, Pool, Runs};
+use super::{Key, Pool};
 use crate::worker::cell::Phase;
-
-impl Runs {
-    /// Whether cells are loaded ahead for it.
-    pub(super) fn keeps_spares(&self) -> bool {
-        match self {
-            Self::Script(script) => script.record.fresh,
-            Self::Compiler => false,
-        }
-    }
-}
 
 impl Pool {
     /// Has as many spares of a script made as are missing, while there is nothing better to do.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use protocol::channels::supervisor_status as status;
 
-use super::{Group, Pool, Runs};
+use super::{Group, Pool};
 use crate::worker::cell::Cell;
 
 /// What happened since the node's start.
@@ -57,12 +57,7 @@ impl Pool {
 
 fn describe(cell: &Rc<Cell>, group: &Group) -> status::Cell {
     let state = cell.state();
-    let (project, script, version) = match &group.runs {
-        Runs::Script(script) => {
-            (script.record.project.clone(), script.record.slug.clone(), script.record.version)
-        }
-        Runs::Compiler => (String::new(), "compiler".to_owned(), 0),
-    };
+    let (project, script, version) = group.runs.shown();
     let pid = state.process.as_ref().and_then(|(pid, _)| u32::try_from(*pid).ok()).unwrap_or(0);
     status::Cell { pid, project, script, version, calls: state.calls, busy: !state.flights.is_empty() }
 }

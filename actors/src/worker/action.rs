@@ -1,0 +1,334 @@
+//! Actions of modules that the configuration names: what they are called, what they may do, what they take and give.
+//! Found out once, when the node starts, by having a locked cell load each module. How their calls run is the pool's
+//! business, how callers reach them the bus's.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use protocol::Failure;
+use protocol::actions::{self, Spec};
+use protocol::capability::Capability;
+use protocol::failure::ActionFailed;
+use protocol::frame::ask::COMPLETE;
+use protocol::frame::cell::{Declared, Function, MOST_ACTIONS, Reason};
+use protocol::raw::{self, Raw};
+use serde_json::Value;
+
+use super::ask::Asker;
+use super::job::{Done, Work};
+use super::pool::{Bounds, Pool, Runs};
+use super::script::{Granted, Key};
+use super::zygote;
+use crate::call::{Answer, Call, Cancel, Deadline};
+use crate::config::grant::Grant;
+
+/// Longest wait for the zygote that preloads packages.
+const READY: Duration = Duration::from_secs(20);
+/// Longest time for a module to be loaded.
+const LOAD: Duration = Duration::from_secs(10);
+/// The time of an action that does not say.
+const TIMEOUT_MS: u64 = 60_000;
+/// Longest time that an action may ask for.
+const LONGEST_MS: u64 = 86_400_000;
+/// Longest name.
+const LONGEST_NAME: usize = 100;
+/// Largest schema, in bytes.
+const LARGEST_SCHEMA: usize = 64 * 1024;
+/// First tokens under which Callboard serves what is its own.
+const OWN: [&str; 11] = [
+    "callboard",
+    "chat",
+    "content",
+    "diagnostics",
+    "feedback",
+    "llmProfile",
+    "macro",
+    "script",
+    "supervisor",
+    "transform",
+    "utility",
+];
+/// Names under `llm.` that are Callboard's own.
+const OWN_LLM: [&str; 4] = [COMPLETE, "llm.assessEssay", "llm.chat", "llm.generateFeedbackSummary"];
+
+/// Why a module cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be read.
+    #[error("{}: {why}", path.display())]
+    Unreadable {
+        /// The module's file.
+        path: PathBuf,
+        /// What the system says.
+        why: std::io::Error,
+    },
+    /// No cell can be had for it.
+    #[error(
+        "no cell can be had for actions: the zygote with their packages did not become ready; see the log"
+    )]
+    Zygote,
+    /// It does not load.
+    #[error("{}{}: {problem}", path.display(), line.map_or_else(String::new, |line| format!(":{line}")))]
+    Broken {
+        /// The module's file.
+        path: PathBuf,
+        /// The line of it that failed.
+        line: Option<u32>,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// The text of a module.
+#[derive(Debug)]
+pub struct Module {
+    /// Its name; tracebacks show `<slug>.py`.
+    pub slug: String,
+    /// Its source.
+    pub body: String,
+    /// What it declares; known once a cell has loaded it.
+    pub declared: RefCell<Vec<Declared>>,
+    /// Tells the cell that loads it from others.
+    pub key: Key,
+}
+
+/// An action that can be called.
+#[derive(Debug)]
+pub struct Action {
+    /// What is fixed about it.
+    pub spec: &'static Spec,
+    /// The module that has it.
+    pub module: Rc<Module>,
+    /// What its cells may do, and what it lacks.
+    pub granted: Granted,
+    /// Tells its cells from others.
+    pub key: Key,
+    /// JSON Schema of its payload, as text.
+    pub input: String,
+    /// JSON Schema of its result, as text.
+    pub output: String,
+}
+
+/// Every configured action of a node, and what the zygote of their cells needs.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// The actions, by name.
+    pub actions: Vec<Rc<Action>>,
+    /// How their zygote is started.
+    pub command: zygote::Command,
+}
+
+impl Table {
+    /// Reads and loads the modules.
+    ///
+    /// # Errors
+    /// The first one that cannot be used, and why.
+    pub async fn load(
+        modules: &[PathBuf],
+        grants: &[Grant],
+        bounds: Bounds,
+        command: zygote::Command,
+    ) -> Result<Self, Error> {
+        let pool = Pool::new(bounds, command.clone(), Asker::Nobody);
+        let loaded = load(&pool, modules, grants).await;
+        pool.stop().await;
+        Ok(Self { actions: loaded?, command })
+    }
+
+    /// The action of that name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Rc<Action>> {
+        self.actions.iter().find(|action| action.spec.name == name)
+    }
+}
+
+async fn load(pool: &Pool, modules: &[PathBuf], grants: &[Grant]) -> Result<Vec<Rc<Action>>, Error> {
+    tokio::time::timeout(READY, pool.ready()).await.map_err(|_| Error::Zygote)?;
+    let mut actions: Vec<Rc<Action>> = Vec::new();
+    for path in modules {
+        let broken = |line, problem: String| Error::Broken { path: path.clone(), line, problem };
+        let module = Rc::new(read(path)?);
+        let runs = Runs::Module(Rc::clone(&module));
+        let outcome = pool.run(runs, Work::Load, Deadline::within(LOAD), Cancel::default()).await;
+        outcome.map_err(|failure| match failure {
+            Failure::ActionFailed(failed) => broken(failed.line, failed.exception.unwrap_or_default()),
+            other => broken(None, other.reason().unwrap_or(other.code().as_str()).to_owned()),
+        })?;
+        let told = module.declared.take();
+        if told.is_empty() || told.len() > MOST_ACTIONS {
+            return Err(broken(None, "it tells no actions, or too many".to_owned()));
+        }
+        for declared in told {
+            check(&declared).map_err(|problem| broken(None, problem))?;
+            if actions.iter().any(|other| other.spec.name == declared.name) {
+                return Err(broken(None, format!("the action {} is registered twice", declared.name)));
+            }
+            actions.push(Rc::new(Action::new(declared, &module, grants)));
+        }
+    }
+    actions.sort_by_key(|action| action.spec.name);
+    Ok(actions)
+}
+
+fn read(path: &Path) -> Result<Module, Error> {
+    let unreadable = |why| Error::Unreadable { path: path.to_owned(), why };
+    let body = std::fs::read_to_string(path).map_err(unreadable)?;
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' };
+    let slug: String = stem.chars().map(plain).take(LONGEST_NAME).collect();
+    let key = Key::of_text(&format!("module\0{slug}\0{body}"));
+    Ok(Module { slug, body, declared: RefCell::default(), key })
+}
+
+impl Action {
+    fn new(declared: Declared, module: &Rc<Module>, grants: &[Grant]) -> Self {
+        let Declared { name, timeout_ms, capabilities, input, output } = declared;
+        let offered = grants.iter().filter(|grant| grant.is_to_action(&name));
+        let granted = Granted::of(&capabilities, offered);
+        let key = Key::of_text(&format!("action\0{name}\0{}\0{}", granted.text(), module.body));
+        // Names of actions are known for the life of the process all over the node. These few are made once, when it
+        // starts, and never given back, so that they are known just as long.
+        let name: &'static str = Box::leak(name.into_boxed_str());
+        let spec: &'static Spec = Box::leak(Box::new(Spec::added(name, timeout_ms.unwrap_or(TIMEOUT_MS))));
+        Self { spec, module: Rc::clone(module), granted, key, input, output }
+    }
+
+    /// Runs a call and waits for what it returns.
+    ///
+    /// # Errors
+    /// How it failed.
+    pub async fn call(self: &Rc<Self>, pool: &Pool, call: Call) -> Answer {
+        if let Some(capability) = &self.granted.lacks {
+            return Err(Failure::ActionFailed(ActionFailed {
+                reason: Some(Reason::CapabilityNotGranted.as_str().to_owned()),
+                capability: Some(capability.clone()),
+                ..ActionFailed::default()
+            }));
+        }
+        let Call { origin, format, payload } = call;
+        let (deadline, cancel) = (origin.deadline, origin.cancel.clone());
+        let work =
+            Work::Call { function: Function::Action, entrypoint: None, format, input: payload, origin };
+        let returned = match pool.run(Runs::Action(Rc::clone(self)), work, deadline, cancel).await? {
+            Done::Returned(returned) => returned,
+            Done::Loaded | Done::Compiled(_) | Done::Attempted(_) => {
+                return Err(super::death::no_process("protocol"));
+            }
+        };
+        // The cell may have sent anything: what goes on as one value must be one.
+        let broken = |problem: protocol::Problem| Failure::response(problem.path, problem.problem);
+        raw::check_depth(format, &returned.value, raw::DEEPEST).map_err(broken)?;
+        let _one: Raw<'_> = raw::read(format, &returned.value, "result").map_err(broken)?;
+        Ok(returned.value.into())
+    }
+}
+
+/// What a module may declare. It comes from a cell and may be anything.
+fn check(declared: &Declared) -> Result<(), String> {
+    let Declared { name, timeout_ms, capabilities, input, output } = declared;
+    let shown: String = name.chars().take(LONGEST_NAME).collect();
+    if !is_name(name) {
+        return Err(format!(
+            "the action {shown:?}: a name is two to four words of letters, digits, - and _, joined by dots"
+        ));
+    }
+    let first = name.split('.').next().unwrap_or_default();
+    if OWN.contains(&first) || OWN_LLM.contains(&name.as_str()) || actions::find(name).is_some() {
+        return Err(format!("the action {shown}: the name is one of Callboard's own"));
+    }
+    if timeout_ms.is_some_and(|ms| !(1..=LONGEST_MS).contains(&ms)) {
+        return Err(format!("the action {shown}: a time of 1 ms to a day is expected"));
+    }
+    for capability in capabilities {
+        if Capability::new(capability).is_none() {
+            let shown_capability: String = capability.chars().take(LONGEST_NAME).collect();
+            return Err(format!("the action {shown}: there is no capability {shown_capability:?}"));
+        }
+    }
+    if is_schema(output).is_none() {
+        return Err(format!("the action {shown}: the schema of its result is too large or none"));
+    }
+    match is_schema(input) {
+        None => Err(format!("the action {shown}: the schema of its payload is too large or none")),
+        Some(schema) if schema.pointer("/properties/payload").is_some() => Err(format!(
+            "the action {shown}: a payload with a field `payload` would be taken for an envelope"
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+fn is_schema(text: &str) -> Option<Value> {
+    let fits = text.len() <= LARGEST_SCHEMA;
+    serde_json::from_str(text).ok().filter(|schema: &Value| fits && schema.is_object())
+}
+
+fn is_name(name: &str) -> bool {
+    let is_token = |token: &str| {
+        token.bytes().next().is_some_and(|first| first.is_ascii_alphabetic())
+            && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    };
+    name.len() <= LONGEST_NAME && (2..=4).contains(&name.split('.').count()) && name.split('.').all(is_token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn declared(name: &str) -> Declared {
+        Declared {
+            name: name.to_owned(),
+            timeout_ms: Some(5_000),
+            capabilities: vec!["llm".to_owned()],
+            input: r#"{"type": "object", "properties": {"text": {}}}"#.to_owned(),
+            output: "{}".to_owned(),
+        }
+    }
+
+    #[test]
+    fn names_are_ones_that_callboard_does_not_serve_itself() {
+        for name in ["essay.count", "llm.translate", "a.b.c.d", "my-app.do_it"] {
+            assert_eq!(check(&declared(name)), Ok(()), "{name}");
+        }
+        for name in [
+            "",
+            "essay",
+            "a.b.c.d.e",
+            "essay.",
+            ".count",
+            "essay..count",
+            "es say.count",
+            "essay.*",
+            "essay.>",
+            "$SRV.PING",
+            "_INBOX.x",
+            "1.a",
+            "macro.other",
+            "script.fetch",
+            "llm.complete",
+            "llm.chat",
+            "utility.x",
+            "llmProfile.list",
+        ] {
+            assert!(check(&declared(name)).is_err(), "{name}");
+        }
+        assert!(check(&declared(&format!("a.{}", "b".repeat(100)))).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_offered_is_refused() {
+        let good = declared("a.b");
+        for broken in [
+            Declared { timeout_ms: Some(0), ..good.clone() },
+            Declared { timeout_ms: Some(LONGEST_MS + 1), ..good.clone() },
+            Declared { capabilities: vec!["root".to_owned()], ..good.clone() },
+            Declared { input: "[]".to_owned(), ..good.clone() },
+            Declared { output: "{".to_owned(), ..good.clone() },
+            Declared { input: r#"{"properties": {"payload": {}}}"#.to_owned(), ..good.clone() },
+            Declared { output: format!("{{\"x\": \"{}\"}}", "y".repeat(LARGEST_SCHEMA)), ..good.clone() },
+        ] {
+            assert!(check(&broken).is_err(), "{broken:?}");
+        }
+    }
+}

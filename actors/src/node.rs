@@ -248,7 +248,10 @@ pub async fn find_actions(config: &Config) -> Result<Option<worker::action::Tabl
     if modules.is_empty() {
         return Ok(None);
     }
-    let command = worker::python::command_of_actions(&config.python, &config.actions).await?;
+    let mut command = worker::python::command_of_actions(&config.python, &config.actions).await?;
+    if config.grant.iter().any(|grant| grant.action.is_some() && grant.reads_files()) {
+        command.reach = worker::zygote::Reach::Files;
+    }
     let bounds = worker::bounds(&config.worker);
     Ok(Some(worker::action::Table::load(modules, &config.grant, bounds, command).await?))
 }

@@ -53,7 +53,7 @@ def own(function):
 
 class Stubs(unittest.TestCase):
     def test_every_public_module_has_a_stub_and_the_package_says_that_it_is_typed(self):
-        public = {path.stem for path in PACKAGE.glob("*.py") if path.stem not in ("boot", "library", "preload")}
+        public = {path.stem for path in PACKAGE.glob("*.py") if path.stem not in ("boot", "library", "packages", "preload")}
         public = {name for name in public if name == "__init__" or not name.startswith("_")}
         self.assertEqual({path.stem for path in PACKAGE.glob("*.pyi")}, public)
         self.assertTrue((PACKAGE / "py.typed").exists())

@@ -80,7 +80,9 @@ fn grant(slug: &str) -> String {
 
 fn options() -> Options {
     let text = script::asking("\"llm\"", &script::main("asks", ASKS));
-    Options::new().script("asks.py", text).configured(&grant("asks"))
+    // More grace than a busy machine needs: what stays must not be killed for the machine's sake.
+    let grace = ("WORKER__GRACE_MS", "5000");
+    Options::new().script("asks.py", text).configured(&grant("asks")).setting(grace.0, grace.1)
 }
 
 /// Answers with the question in capitals, or not at all to `never`.

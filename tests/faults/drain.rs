@@ -61,6 +61,16 @@ async fn until_nobody_serves(client: &Client, outcomes: &RefCell<BTreeMap<String
     join_all(callers).await;
 }
 
+/// Asks for a page: what became of it, and when.
+async fn rendered(client: &Client, n: usize) -> (String, Instant) {
+    let answer = client.try_send("content.render", HeaderMap::new(), page(n).to_string()).await;
+    let good = answer.as_ref().ok().filter(|answer| answer.is_ok());
+    if let Some(html) = good.map(|answer| answer.data()["html"].to_string()) {
+        assert!(html.contains(&format!("<b>{n}</b>")), "another page");
+    }
+    (outcome(answer), Instant::now())
+}
+
 #[tokio::test]
 async fn a_node_that_stops_answers_all_it_has_accepted_pages_that_must_fetch_scripts_too() {
     let _alone = alone().await;
@@ -84,16 +94,7 @@ async fn a_node_that_stops_answers_all_it_has_accepted_pages_that_must_fetch_scr
         let client = client.clone();
         async move {
             wait::eventually("load", Duration::from_secs(10), under_way).await;
-            let answer = client.try_send("content.render", HeaderMap::new(), page(n).to_string()).await;
-            let html = answer
-                .as_ref()
-                .ok()
-                .filter(|answer| answer.is_ok())
-                .map(|answer| answer.data()["html"].to_string());
-            if let Some(html) = html {
-                assert!(html.contains(&format!("<b>{n}</b>")), "another page");
-            }
-            (outcome(answer), Instant::now())
+            rendered(&client, n).await
         }
     }));
     let stopping = async {

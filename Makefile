@@ -21,6 +21,9 @@ TOOLS := $(CARGO_TARGET_DIR)/tools
 DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)
 NATS_CLI := $(TOOLS)/nats
 
+# The program that the suites start panics where they ask it to. A release build with this does not compile.
+FAULTS := --features callboard/faults
+
 # What the program is told of its surroundings, and what the suites are told besides. The broker is looked for when a
 # recipe runs, not before.
 SURROUNDINGS = CALLBOARD_CELL="$(DEBUG)/libcallboard_cell.so" CALLBOARD_NATS_SERVER="$$(.ci/nats-server "$(VENV)")"
@@ -32,7 +35,7 @@ help: ## this list
 
 .PHONY: build
 build: ## the program and its extension module, in the profile that tests use
-	cargo build --workspace --all-targets --locked
+	cargo build --workspace --all-targets $(FAULTS) --locked
 
 .PHONY: tools
 tools: $(VENV)/ready $(DENY)/bin/cargo-deny ## what check and test need besides Rust and Python: a broker, Python packages, cargo-deny
@@ -55,6 +58,7 @@ $(NATS_CLI): tests/real/nats-cli/go.mod tests/real/nats-cli/go.sum
 check: $(DENY)/bin/cargo-deny ## formatting, lints, documents, licences and sources of dependencies; warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features callboard-tests/real,callboard-tests/long --locked -- -D warnings
+	cargo clippy --workspace --all-targets $(FAULTS) --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	@# The sources of every platform's dependencies, which a build for this one does not fetch: licences are read there.
 	cargo fetch --locked --quiet
@@ -62,10 +66,14 @@ check: $(DENY)/bin/cargo-deny ## formatting, lints, documents, licences and sour
 	$(DENY)/bin/cargo-deny --offline --locked check bans licenses sources
 	$(PYTHON) -c 'import ast, pathlib; [ast.parse(p.read_bytes(), str(p), feature_version=(3, 10)) for d in ("python", "scripts", "tests") for p in pathlib.Path(d).rglob("*.py")]'
 
+.PHONY: check-arm
+check-arm: ## lints of the extension module as aarch64 has it; needs rustup target add aarch64-unknown-linux-gnu
+	cargo clippy --target aarch64-unknown-linux-gnu -p callboard-cell --locked -- -D warnings
+
 .PHONY: test
 test: build $(VENV)/ready ## every suite in its short form: what continuous integration runs after check
-	$(TOLD) cargo test --workspace --locked
-	@shopt -s nullglob; for suite in python/tests/test_*.py; do \
+	$(TOLD) cargo test --workspace $(FAULTS) --locked
+	@shopt -s nullglob; for suite in python/tests/test_*.py tests/security/test_*.py; do \
 		echo "$$suite"; $(TOLD) $(VENV)/bin/python "$$suite"; done
 	$(PYTHON) scripts/check_golden.py
 
@@ -75,7 +83,7 @@ test-real: build $(VENV)/ready $(NATS_CLI) ## programs of others against a node:
 
 .PHONY: test-long
 test-long: build $(VENV)/ready ## minutes of faults under load
-	$(TOLD) cargo test -p callboard-tests --features long --test long --locked -- --nocapture
+	$(TOLD) cargo test -p callboard-tests --features long --test faults --locked -- --nocapture
 
 .PHONY: bench
 bench: $(VENV)/ready ## round trips, throughput and memory beside an echo on the same broker; results belong in docs/benchmarks.md

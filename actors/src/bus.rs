@@ -1,10 +1,14 @@
 //! The node's connection to the broker: the one place that knows NATS. It takes messages in, hands them to the
 //! router and publishes exactly one terminal reply each. ADR-32 services are in `bus::service`, the way of one
-//! message in `bus::intake`, questions to other parts in `bus::ask`.
+//! message in `bus::intake`, repeats in `bus::once`, questions to other parts in `bus::ask`.
 
 pub mod ask;
+#[cfg(feature = "faults")]
+pub mod fault;
+pub mod gate;
 pub mod intake;
 pub mod login;
+mod once;
 pub mod reply;
 pub mod service;
 pub mod stats;
@@ -29,6 +33,8 @@ const WANTED_PAYLOAD: usize = 4 << 20;
 const CONNECT: Duration = Duration::from_secs(5);
 /// A half-open connection is noticed after two to three of these.
 const PING: Duration = Duration::from_secs(2);
+/// Longest pause between two attempts to connect again.
+const LONGEST_PAUSE: Duration = Duration::from_millis(550);
 /// Messages that one subscription holds before the broker is told that we are slow.
 const PENDING: usize = 65_536;
 
@@ -57,6 +63,29 @@ pub enum Error {
     Deaf(String),
 }
 
+/// How far a node has stopped taking messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// It takes all.
+    Not,
+    /// What callers ask for ends. What runs may need to ask other parts, and operators may want to look and cancel.
+    Outside,
+    /// All ends.
+    All,
+}
+
+impl Stop {
+    /// With which stop an action ends.
+    fn of_action(spec: &actions::Spec) -> Self {
+        if spec.between_parts { Self::All } else { Self::Outside }
+    }
+
+    /// With which stop a channel ends.
+    fn of_channel(spec: &channels::Spec) -> Self {
+        if spec.role == Role::Supervisor { Self::All } else { Self::Outside }
+    }
+}
+
 /// The connection, shared by everything in the node.
 pub struct Bus {
     client: async_nats::Client,
@@ -74,10 +103,13 @@ pub struct Bus {
     stats: stats::Stats,
     /// The calls that can be cancelled.
     pub held: Held,
-    in_flight: Cell<u64>,
+    repeats: once::Repeats,
+    gates: gate::Gates,
+    /// Messages that are handled, of those that end first and of those that end last.
+    in_flight: [Cell<u64>; 2],
     idle: tokio::sync::Notify,
-    stop: watch::Sender<bool>,
-    listening: RefCell<Vec<tokio::task::JoinHandle<()>>>,
+    stop: watch::Sender<Stop>,
+    listening: RefCell<Vec<(Stop, tokio::task::JoinHandle<()>)>>,
     connections: watch::Receiver<u64>,
 }
 
@@ -88,7 +120,7 @@ impl Bus {
     /// There is none, or it does not let us in.
     pub async fn connect(config: &config::Config, node: &str, url: &str) -> Result<Rc<Self>, Error> {
         let (counter, connections) = watch::channel(0_u64);
-        let stop = watch::Sender::new(false);
+        let stop = watch::Sender::new(Stop::Not);
         let options = options(config, node, url, counter, stop.subscribe()).await?;
         let connect = tokio::time::timeout(CONNECT, options.connect(url)).await;
         let failed = |why: String| Error::Connect { url: config::without_login(url), why };
@@ -114,7 +146,9 @@ impl Bus {
             settings: intake::Settings::new(config),
             stats: stats::Stats::default(),
             held: Held::default(),
-            in_flight: Cell::new(0),
+            repeats: once::Repeats::new(Duration::from_millis(config.node.repeats_ms)),
+            gates: gate::Gates::new(config.node.in_flight),
+            in_flight: Default::default(),
             idle: tokio::sync::Notify::new(),
             stop,
             listening: RefCell::new(Vec::new()),
@@ -133,8 +167,9 @@ impl Bus {
     ) -> Result<(), Error> {
         for spec in actions::ALL.iter().filter(|spec| roles.contains(&spec.role)) {
             let subscriber = self.subscribe(spec.name, Some(spec.role)).await?;
-            let endpoint = self.stats.endpoint(spec.name, spec.role);
-            self.listen(subscriber, Rc::clone(&router), move |bus, router, message| {
+            let endpoint = self.stats.endpoint(spec.name, spec.role, self.gates.of(spec.role));
+            let end = Stop::of_action(spec);
+            self.listen(end, subscriber, Rc::clone(&router), move |bus, router, message| {
                 let endpoint = Rc::clone(&endpoint);
                 intake::action(bus, router, spec, endpoint, message)
             });
@@ -143,8 +178,9 @@ impl Bus {
             let subject = protocol::subject::of_channel(spec.name);
             let group = (spec.role != Role::Supervisor).then_some(spec.role);
             let subscriber = self.subscribe(&subject, group).await?;
-            let endpoint = self.stats.endpoint(spec.name, spec.role);
-            self.listen(subscriber, Rc::clone(&router), move |bus, router, message| {
+            let endpoint = self.stats.endpoint(spec.name, spec.role, self.gates.of(spec.role));
+            let end = Stop::of_channel(spec);
+            self.listen(end, subscriber, Rc::clone(&router), move |bus, router, message| {
                 let endpoint = Rc::clone(&endpoint);
                 intake::channel(bus, router, spec, endpoint, message)
             });
@@ -161,9 +197,10 @@ impl Bus {
         subscribed.map_err(|error| Error::Subscribe(error.to_string()))
     }
 
-    /// Handles each message in a task of its own until the node stops; then takes what has already come.
+    /// Handles each message in a task of its own until the stop `end`; then takes what has already come.
     fn listen<F>(
         self: &Rc<Self>,
+        end: Stop,
         mut subscriber: Subscriber,
         router: Rc<crate::router::Router>,
         handle: impl Fn(Rc<Self>, Rc<crate::router::Router>, async_nats::Message) -> F + 'static,
@@ -177,7 +214,7 @@ impl Bus {
             loop {
                 let message = tokio::select! {
                     message = subscriber.next() => message,
-                    _ = stop.changed(), if !draining => {
+                    () = reached(&mut stop, end), if !draining => {
                         draining = true;
                         if let Err(error) = subscriber.drain().await {
                             tracing::warn!(%error, "a subscription could not be drained");
@@ -186,8 +223,7 @@ impl Bus {
                     }
                 };
                 let Some(message) = message else { break };
-                bus.in_flight.set(bus.in_flight.get() + 1);
-                let done = InFlight(Rc::clone(&bus));
+                let done = InFlight::of(&bus, end);
                 let handled = handle(Rc::clone(&bus), Rc::clone(&router), message);
                 tokio::task::spawn_local(async move {
                     handled.await;
@@ -195,7 +231,7 @@ impl Bus {
                 });
             }
         });
-        self.listening.borrow_mut().push(task);
+        self.listening.borrow_mut().push((end, task));
     }
 
     /// A subscription of the node's own, outside the routing table.
@@ -240,16 +276,18 @@ impl Bus {
         self.connections.clone()
     }
 
-    /// Takes no more calls, and waits at most `limit` for those that run. Whether all have ended.
-    pub async fn drain(&self, limit: Duration) -> bool {
-        self.stop.send_replace(true);
+    /// Takes no more of what ends with `stop`, and waits at most `limit` for what runs of it. Whether all has ended.
+    pub async fn drain(&self, stop: Stop, limit: Duration) -> bool {
+        self.stop.send_replace(stop);
         let end = Instant::now() + limit;
-        let listening = std::mem::take(&mut *self.listening.borrow_mut());
-        for task in listening {
+        let ending =
+            self.listening.borrow_mut().extract_if(.., |(with, _)| *with <= stop).collect::<Vec<_>>();
+        for (_, task) in ending {
             let left = end.saturating_duration_since(Instant::now());
             let _ended = tokio::time::timeout(left, task).await;
         }
-        while self.in_flight.get() > 0 {
+        let [outside, between] = &self.in_flight;
+        while outside.get() > 0 || (stop == Stop::All && between.get() > 0) {
             let left = end.saturating_duration_since(Instant::now());
             if tokio::time::timeout(left, self.idle.notified()).await.is_err() {
                 return false;
@@ -266,15 +304,45 @@ impl Bus {
     }
 }
 
+/// Resolves once the node has stopped as far as `end`, or has gone.
+async fn reached(stop: &mut watch::Receiver<Stop>, end: Stop) {
+    // What it gives is a lock, which must not be held while anybody waits.
+    drop(stop.wait_for(|stop| *stop >= end).await);
+}
+
 /// Counts a message until its handling has ended, however it ends.
-struct InFlight(Rc<Bus>);
+struct InFlight(Rc<Bus>, Stop);
+
+impl InFlight {
+    fn of(bus: &Rc<Bus>, end: Stop) -> Self {
+        let held = Self(Rc::clone(bus), end);
+        held.counter().set(held.counter().get() + 1);
+        held
+    }
+
+    fn counter(&self) -> &Cell<u64> {
+        let [outside, between] = &self.0.in_flight;
+        if self.1 == Stop::All { between } else { outside }
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
-        if self.0.in_flight.get() == 0 {
+        self.counter().set(self.counter().get().saturating_sub(1));
+        if self.counter().get() == 0 {
             self.0.idle.notify_one();
         }
+    }
+}
+
+/// The pause before an attempt to connect again: none at first, then longer and longer, up to half a second and a bit
+/// that differs between nodes.
+fn pause(attempt: usize) -> Duration {
+    let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX).min(9);
+    let jitter = uuid::Uuid::new_v4().as_u128() as u64 % 64;
+    match attempt {
+        0 | 1 => Duration::ZERO,
+        _ => Duration::from_millis((1 << doublings) + jitter).min(LONGEST_PAUSE),
     }
 }
 
@@ -283,7 +351,7 @@ async fn options(
     node: &str,
     url: &str,
     counter: watch::Sender<u64>,
-    stop: watch::Receiver<bool>,
+    stop: watch::Receiver<Stop>,
 ) -> Result<ConnectOptions, Error> {
     let options = login::options(&config.nats, url)
         .await?
@@ -292,6 +360,7 @@ async fn options(
         .connection_timeout(CONNECT)
         .subscription_capacity(PENDING)
         .max_reconnects(None)
+        .reconnect_delay_callback(pause)
         .event_callback(move |event| {
             match event {
                 Event::Connected => {
@@ -299,7 +368,7 @@ async fn options(
                     tracing::info!("connected to the broker");
                 }
                 // A broker of our own ends with the node.
-                Event::Disconnected | Event::ClientError(_) if *stop.borrow() => {}
+                Event::Disconnected | Event::ClientError(_) if *stop.borrow() != Stop::Not => {}
                 Event::Disconnected => tracing::warn!("the connection to the broker is lost; trying again"),
                 other => tracing::warn!("broker: {other}"),
             }

@@ -49,6 +49,7 @@ impl Deadline {
             stage: Stage::Queued,
             late_ms: late.map(millis),
             death: None,
+            output: None,
         })
     }
 }

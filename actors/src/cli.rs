@@ -73,6 +73,8 @@ pub(crate) enum Command {
 pub(crate) struct ExecChild {
     #[arg(long)]
     parent: u32,
+    #[arg(long)]
+    kill: bool,
     #[arg(last = true, required = true)]
     program: Vec<OsString>,
 }
@@ -81,7 +83,7 @@ impl ExecChild {
     /// Becomes the program; the exit status if that fails.
     pub(crate) fn exec(&self) -> u8 {
         let Some((program, arguments)) = self.program.split_first() else { return 2 };
-        let error = callboard::process::exec(self.parent, &PathBuf::from(program), arguments);
+        let error = callboard::process::exec(self.parent, self.kill, &PathBuf::from(program), arguments);
         out::talk(&format!("callboard: {}: {error}", program.display()));
         1
     }

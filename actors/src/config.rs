@@ -1,6 +1,7 @@
 //! What a node is told: the settings, their defaults and limits. Where they come from (file, environment, flags)
 //! is in `config::load`; nothing else reads the environment.
 
+pub mod grant;
 pub mod load;
 
 use std::collections::BTreeMap;
@@ -23,10 +24,63 @@ pub struct Config {
     pub worker: Worker,
     /// The role `scripts`.
     pub scripts: Scripts,
+    /// Who may do more than compute.
+    pub grant: Vec<grant::Grant>,
     /// Time given to an action or channel by name, in ms, where it is not the default of its list.
     pub timeouts: BTreeMap<String, u64>,
     /// The console.
     pub log: Log,
+    /// Programs that run with the node; only a file can name them.
+    #[serde(skip)]
+    pub service: Vec<Service>,
+}
+
+/// A trusted program that is started with the node, kept running and stopped with it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Tells it from others.
+    pub name: String,
+    /// The program and its words.
+    pub command: Vec<String>,
+    /// All of its environment; `PATH` is that of the node unless it is named.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Where it runs; the folder of the file if left out.
+    pub folder: PathBuf,
+    /// How it says that it is ready.
+    #[serde(default)]
+    pub ready: Ready,
+    /// How long it may take to become ready, restarts included, in ms.
+    #[serde(default = "thirty_seconds")]
+    pub ready_ms: u64,
+    /// How often it is pinged, and how long it may take to answer, in ms.
+    #[serde(default = "ten_seconds")]
+    pub ping_ms: u64,
+    /// How long it may take to end, in ms.
+    #[serde(default = "ten_seconds")]
+    pub stop_ms: u64,
+}
+
+fn ten_seconds() -> u64 {
+    10_000
+}
+
+fn thirty_seconds() -> u64 {
+    30_000
+}
+
+/// How a program says that it is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ready {
+    /// It answers `pong` to `ping`, as long as it lives.
+    #[default]
+    Ping,
+    /// It writes a line `ready` once.
+    Line,
+    /// It does not; it is ready as soon as it is started.
+    None,
 }
 
 /// The node itself.
@@ -48,6 +102,12 @@ pub struct Node {
     pub trust_timestamps: bool,
     /// Longest wait for running work at a graceful stop, in ms.
     pub drain_ms: u64,
+    /// How long outcomes are kept for callers who ask again with the same id, in ms; 0 keeps none.
+    pub repeats_ms: u64,
+    /// How many calls of one role it has in hand at once; what comes beyond is answered `OVERLOADED`.
+    pub in_flight: u64,
+    /// How long a part may be down for good before the node ends itself, for a service manager to start it anew, in ms.
+    pub give_up_ms: u64,
     /// Whether replies of channels may hold `debug`.
     pub development: bool,
 }
@@ -62,6 +122,9 @@ impl Default for Node {
             longest_timeout_ms: 600_000,
             trust_timestamps: true,
             drain_ms: 30_000,
+            repeats_ms: 120_000,
+            in_flight: 4_096,
+            give_up_ms: 60_000,
             development: false,
         }
     }
@@ -105,6 +168,8 @@ pub struct Worker {
     pub warm: u32,
     /// What a cell may map besides what the zygote has, in MiB.
     pub memory_mb: u64,
+    /// Cells that are loaded ahead for each script with `fresh: true`.
+    pub spares: u32,
     /// How many calls a cell serves before it is replaced.
     pub calls_per_cell: u64,
     /// How many calls may wait for a place.
@@ -115,6 +180,8 @@ pub struct Worker {
     pub circuit_window_ms: u64,
     /// How long such a script is left alone, in ms.
     pub circuit_open_ms: u64,
+    /// How long a call that is cancelled, or waits past its deadline, has to end before its cell is killed, in ms.
+    pub grace_ms: u64,
     /// Hosts that an `iframe` may point to.
     pub iframe_hosts: Vec<String>,
     /// Whether cells run that lack a layer of their lock. Only a flag can say so, and only on a loopback broker.
@@ -128,11 +195,13 @@ impl Default for Worker {
             places: None,
             warm: 64,
             memory_mb: 512,
+            spares: 4,
             calls_per_cell: 10_000,
             queue: 256,
             circuit_deaths: 5,
             circuit_window_ms: 60_000,
             circuit_open_ms: 30_000,
+            grace_ms: 250,
             iframe_hosts: ["www.youtube.com", "www.youtube-nocookie.com", "player.vimeo.com"]
                 .map(str::to_owned)
                 .to_vec(),

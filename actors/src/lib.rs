@@ -5,15 +5,19 @@
 
 #![forbid(unsafe_code)]
 
+pub mod backoff;
 pub mod broker;
 pub mod bus;
 pub mod call;
 pub mod config;
 pub mod data;
+pub mod faults;
 pub mod node;
 pub mod process;
+pub mod repeat;
 pub mod router;
 pub mod scripts;
+pub mod service;
 pub mod slot;
 pub mod store;
 pub mod supervisor;

@@ -1,17 +1,20 @@
 //! A node: the parts that its roles need, put together; started, made ready, and stopped in order.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::actions::Role;
+use protocol::channels::supervisor_pool::Resize;
 use protocol::channels::supervisor_status::{Part, State as PartState};
+use tokio::sync::Notify;
 
-use crate::bus::{self, Bus};
+use crate::bus::{self, Bus, Stop};
 use crate::call::By;
 use crate::config::Config;
 use crate::router::Router;
-use crate::slot::Slot;
+use crate::service::Services;
+use crate::slot::{self, Slot};
 use crate::{scripts, supervisor, worker};
 
 /// Longest wait for the worker's zygote.
@@ -20,8 +23,6 @@ const WORKER: Duration = Duration::from_secs(20);
 const CANCELLED: Duration = Duration::from_secs(1);
 /// How often the node looks whether a part has failed for good.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long a part may be down for good before the node ends itself, for a service manager to start it anew.
-const GRACE: Duration = Duration::from_secs(60);
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +91,8 @@ impl Error {
 pub enum Stopped {
     /// A part failed for good.
     PartFailed,
+    /// It was told to by `supervisor:drain`.
+    Drained,
 }
 
 /// A running node.
@@ -99,7 +102,16 @@ pub struct Node {
     watched: Rc<supervisor::Watched>,
     taking: Rc<Cell<bool>>,
     worker: worker::Current,
+    services: Rc<Services>,
     drain: Duration,
+    give_up: Duration,
+}
+
+/// The actors of a node.
+struct Actors {
+    worker: Option<Slot<worker::Worker>>,
+    scripts: Option<Slot<scripts::Scripts>>,
+    current: worker::Current,
 }
 
 impl Node {
@@ -125,16 +137,30 @@ impl Node {
             false => None,
         };
         let taking = Rc::new(Cell::new(false));
-        let watched = watch(&bus, &roles, &taking, worker.clone(), scripts.clone(), &current);
+        let services = Rc::new(Services::new(&config.service));
+        let actors =
+            Actors { worker: worker.clone(), scripts: scripts.clone(), current: Rc::clone(&current) };
+        let watched = watch(&bus, &roles, &taking, actors, &services, config.node.drain_ms);
         let looked_at = Rc::clone(&watched);
         let supervisor =
             Slot::start("supervisor", move || supervisor::Supervisor::new(Rc::clone(&looked_at)));
+        let _only_once = watched.itself.set(Box::new(supervisor.observer()));
+        #[cfg(feature = "faults")]
+        bus::fault::serve(&bus).await?;
         bus.serve(&roles, Rc::new(Router { worker, scripts, supervisor })).await?;
         bus.hear_oneself().await?;
         taking.set(true);
-        tokio::task::spawn_local(supervisor::beat(Rc::downgrade(&watched), Rc::clone(&bus)));
+        supervisor::heartbeat::listen(&watched).await?;
+        let beating = Rc::downgrade(&watched);
+        tokio::task::spawn_local(async move {
+            slot::lasting("heartbeat", async || supervisor::heartbeat::beat(beating.clone()).await).await;
+        });
+        // Programs may call the node as soon as they are started.
+        services.start();
+        services.settled().await;
         let drain = Duration::from_millis(config.node.drain_ms);
-        Ok(Self { bus, url, watched, taking, worker: current, drain })
+        let give_up = Duration::from_millis(config.node.give_up_ms);
+        Ok(Self { bus, url, watched, taking, worker: current, services, drain, give_up })
     }
 
     /// Its name in replies.
@@ -151,24 +177,45 @@ impl Node {
 
     /// Resolves when the node should end by itself.
     pub async fn stopped(&self) -> Stopped {
-        let mut down = Duration::ZERO;
-        while down < GRACE {
-            tokio::time::sleep(LOOK).await;
-            let failed = (self.watched.parts)().iter().any(|part| part.state == PartState::Failed);
-            down = if failed { down + LOOK } else { Duration::ZERO };
+        tokio::select! {
+            stopped = self.part_failed() => stopped,
+            () = self.watched.drain.notified() => Stopped::Drained,
         }
-        Stopped::PartFailed
     }
 
-    /// Stops in order: no new calls, those that run to their end or, past the limit, cancelled; the cells; what is
-    /// left to send.
+    async fn part_failed(&self) -> Stopped {
+        let mut since: Option<Instant> = None;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            // The node goes on without a program.
+            let parts = self.watched.actors();
+            match parts.iter().find(|part| part.state == PartState::Failed) {
+                Some(part) if since.get_or_insert_with(Instant::now).elapsed() >= self.give_up => {
+                    tracing::error!(part = part.name, "is down for good: the node ends, to be started anew");
+                    return Stopped::PartFailed;
+                }
+                Some(_) => {}
+                None => since = None,
+            }
+        }
+    }
+
+    /// Stops in order: no new calls of others; those that run to their end or, past the limit, cancelled; only then
+    /// what parts ask of each other, which running calls may have needed; the cells; what is left to send.
     pub async fn stop(&self) {
         self.taking.set(false);
+        supervisor::heartbeat::leave(&self.watched).await;
         let worker = self.worker.borrow().upgrade();
-        if !self.bus.drain(self.drain).await {
-            tracing::warn!("calls were still running and are cancelled");
-            self.bus.held.cancel_all(By::Drain);
-            self.bus.drain(CANCELLED).await;
+        let end = Instant::now() + self.drain;
+        for stop in [Stop::Outside, Stop::All] {
+            let left = end.saturating_duration_since(Instant::now()).max(CANCELLED);
+            // Programs end beside what runs: what they ask for now is not taken any more.
+            let (drained, ()) = tokio::join!(self.bus.drain(stop, left), self.services.stop());
+            if !drained {
+                tracing::warn!("calls were still running and are cancelled");
+                self.bus.held.cancel_all(By::Drain);
+                self.bus.drain(stop, CANCELLED).await;
+            }
         }
         if let Some(worker) = worker {
             worker.pool.stop().await;
@@ -187,8 +234,14 @@ async fn start_worker(
     }
     let command = worker::python::command(&config.python).await?;
     let (bus, settings, made) = (Rc::clone(bus), config.worker.clone(), Rc::clone(current));
+    let grants = config.grant.clone();
+    let kept: RefCell<Option<Rc<worker::State>>> = RefCell::default();
     let slot = Slot::start("worker", move || {
-        let state = worker::State::new(Rc::clone(&bus), &settings, command.clone());
+        // Calls that run and warm cells outlive the actor, unless what it was that failed is the pool.
+        let sound = kept.take().filter(|state| !state.pool.is_broken());
+        let made_anew = || worker::State::new(Rc::clone(&bus), &settings, &grants, command.clone());
+        let state = sound.unwrap_or_else(made_anew);
+        kept.replace(Some(Rc::clone(&state)));
         worker::Worker::new(state, &made)
     });
     let failed = |why: &str| Error::Worker(why.to_owned());
@@ -218,25 +271,61 @@ fn watch(
     bus: &Rc<Bus>,
     roles: &[Role],
     taking: &Rc<Cell<bool>>,
-    worker: Option<Slot<worker::Worker>>,
-    scripts: Option<Slot<scripts::Scripts>>,
-    current: &worker::Current,
+    actors: Actors,
+    services: &Rc<Services>,
+    drain_ms: u64,
 ) -> Rc<supervisor::Watched> {
+    let anew = anew(&actors, services);
+    let Actors { worker, scripts, current } = actors;
     let parts = move || {
         let worker = worker.iter().map(Slot::part);
         worker.chain(scripts.iter().map(Slot::part)).collect::<Vec<Part>>()
     };
-    let current: Rc<RefCell<_>> = Rc::clone(current);
-    let pool = move || current.borrow().upgrade().map(|worker| worker.pool.status());
+    let looked_at: Rc<RefCell<_>> = Rc::clone(&current);
+    let pool = move || looked_at.borrow().upgrade().map(|worker| worker.pool.status());
+    let resize = move |resize: Resize| {
+        let wide = |figure: Option<u32>| figure.and_then(|figure| usize::try_from(figure).ok());
+        let worker = current.borrow().upgrade();
+        worker.map(|worker| worker.pool.resize(wide(resize.places), wide(resize.warm))).is_some()
+    };
+    let programs = Rc::clone(services);
     Rc::new(supervisor::Watched {
-        node: bus.node.clone(),
-        started: bus.started,
+        bus: Rc::clone(bus),
         roles: roles.to_vec(),
         taking: Rc::clone(taking),
         parts: Box::new(parts),
+        services: Box::new(move || programs.parts()),
+        itself: OnceCell::new(),
         pool: Box::new(pool),
-        held: bus.held.clone(),
+        resize: Box::new(resize),
+        anew,
+        drain: Notify::new(),
+        drain_ms,
+        leaving: Cell::new(false),
+        cluster: supervisor::cluster::Cluster::default(),
     })
+}
+
+/// The parts that can be made anew, and how.
+fn anew(actors: &Actors, services: &Rc<Services>) -> Vec<(String, Box<dyn Fn()>)> {
+    let mut anew: Vec<(String, Box<dyn Fn()>)> = Vec::new();
+    if let Some(slot) = actors.worker.clone() {
+        anew.push(("worker".to_owned(), Box::new(move || slot.restart())));
+        let current: Rc<RefCell<_>> = Rc::clone(&actors.current);
+        let renew = move || {
+            let worker = current.borrow().upgrade();
+            worker.iter().for_each(|worker| worker.pool.renew());
+        };
+        anew.push(("zygote".to_owned(), Box::new(renew)));
+    }
+    if let Some(slot) = actors.scripts.clone() {
+        anew.push(("scripts".to_owned(), Box::new(move || slot.restart())));
+    }
+    for name in services.names() {
+        let (services, program) = (Rc::clone(services), name.clone());
+        anew.push((name, Box::new(move || services.restart(&program))));
+    }
+    anew
 }
 
 /// The host's name and four random characters: two nodes on one machine must differ.

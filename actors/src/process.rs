@@ -1,5 +1,8 @@
 //! The one door to child processes that are no cells: starting them so that they cannot outlive the node, reading
-//! what they write, stopping them. Cells and their zygote have a door of their own in `worker`.
+//! what they write, stopping them. A child that is talked to is in `group`. Cells and their zygote have a door of their
+//! own in `worker`.
+
+pub mod group;
 
 use std::ffi::OsString;
 use std::io;
@@ -54,7 +57,7 @@ impl Child {
     /// # Errors
     /// It cannot be started.
     pub fn start(program: &Program, line: impl Fn(&str) + Clone + Send + 'static) -> io::Result<Self> {
-        let mut command = guarded(program);
+        let mut command = guarded(program, Signal::TERM);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.process_group(0).kill_on_drop(true).spawn()?;
         let pid = process.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
@@ -111,7 +114,7 @@ impl Child {
 /// # Errors
 /// It cannot be started, or it runs longer than `limit` and is killed.
 pub async fn output(program: &Program, limit: Duration) -> io::Result<Output> {
-    let mut command = guarded(program);
+    let mut command = guarded(program, Signal::TERM);
     command.stdin(Stdio::null()).process_group(0).kill_on_drop(true);
     let Ok(output) = tokio::time::timeout(limit, command.output()).await else {
         return Err(io::Error::new(io::ErrorKind::TimedOut, "it did not end in time"));
@@ -119,27 +122,35 @@ pub async fn output(program: &Program, limit: Duration) -> io::Result<Output> {
     output
 }
 
-/// `program`, on Linux by way of [`exec`]. `/proc/self/exe` is this program even after an update has replaced
-/// its file.
-fn guarded(program: &Program) -> Command {
+/// `program`, on Linux by way of [`exec`], to get `signal` when the node dies. `/proc/self/exe` is this program even
+/// after an update has replaced its file.
+fn guarded(program: &Program, signal: Signal) -> Command {
     if !cfg!(target_os = "linux") {
         let mut command = Command::new(&program.path);
         command.args(&program.arguments);
         return command;
     }
     let mut command = Command::new("/proc/self/exe");
-    command.arg(EXEC_CHILD).arg("--parent").arg(std::process::id().to_string()).arg("--");
+    command.arg(EXEC_CHILD).arg("--parent").arg(std::process::id().to_string());
+    if signal == Signal::KILL {
+        command.arg("--kill");
+    }
+    command.arg("--");
     command.arg(&program.path).args(&program.arguments);
     command
 }
 
-/// Turns this process into `program`, bound to live no longer than `parent`, its parent. Returns only if that
-/// fails. This is a step of its own because nothing may run between fork and exec in a large process, and because
+/// Turns this process into `program`, bound to live no longer than `parent`, its parent: it is asked to end then, or
+/// with `kill` not asked. Returns only if that fails. This is a step of its own because nothing may run between fork and exec in a large process, and because
 /// the bond would otherwise need unsafe code.
 #[must_use]
-pub fn exec(parent: u32, program: &Path, arguments: &[OsString]) -> io::Error {
+pub fn exec(parent: u32, kill: bool, program: &Path, arguments: &[OsString]) -> io::Error {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::set_parent_process_death_signal(Some(Signal::TERM)) {
+    let signal = if kill { Signal::KILL } else { Signal::TERM };
+    #[cfg(not(target_os = "linux"))]
+    let _cannot_be_bound = kill;
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_parent_process_death_signal(Some(signal)) {
         return error.into();
     }
     // The parent may have died before the bond was made.

@@ -33,6 +33,7 @@ const ACTIONS: &[(&str, Action)] = &[
     ),
     ("script.compile", Action::Worker(|worker, call| Box::pin(op::script_compile::handle(worker, call)))),
     ("script.fetch", Action::Scripts(|scripts, call| Box::pin(scripts::fetch::handle(scripts, call)))),
+    ("transform.apply", Action::Worker(|worker, call| Box::pin(op::transform_apply::handle(worker, call)))),
     ("utility.run", Action::Worker(|worker, call| Box::pin(op::utility_run::handle(worker, call)))),
 ];
 
@@ -47,8 +48,26 @@ const CHANNELS: &[(&str, Channel)] = &[
     ("script:rollback", Channel::Scripts(|scripts, call| Box::pin(scripts::rollback::handle(scripts, call)))),
     ("script:sync", Channel::Scripts(|scripts, call| Box::pin(scripts::sync::handle(scripts, call)))),
     ("script:update", Channel::Scripts(|scripts, call| Box::pin(scripts::update::handle(scripts, call)))),
-    ("supervisor:cancel", Channel::Supervisor(|watched, call| Box::pin(supervisor::cancel(watched, call)))),
-    ("supervisor:status", Channel::Supervisor(|watched, call| Box::pin(supervisor::status(watched, call)))),
+    (
+        "supervisor:cancel",
+        Channel::Supervisor(|watched, call| Box::pin(supervisor::cancel::handle(watched, call))),
+    ),
+    (
+        "supervisor:drain",
+        Channel::Supervisor(|watched, call| Box::pin(supervisor::drain::handle(watched, call))),
+    ),
+    (
+        "supervisor:pool",
+        Channel::Supervisor(|watched, call| Box::pin(supervisor::pool::handle(watched, call))),
+    ),
+    (
+        "supervisor:restart",
+        Channel::Supervisor(|watched, call| Box::pin(supervisor::restart::handle(watched, call))),
+    ),
+    (
+        "supervisor:status",
+        Channel::Supervisor(|watched, call| Box::pin(supervisor::status::handle(watched, call))),
+    ),
 ];
 
 /// A call of a channel.
@@ -60,6 +79,8 @@ pub struct ChannelCall {
     pub format: Format,
     /// The encoded payload.
     pub payload: Bytes,
+    /// Where the answer goes; the same on every node that hears the call.
+    pub reply_to: String,
 }
 
 impl ChannelCall {

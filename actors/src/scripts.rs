@@ -35,6 +35,7 @@ use protocol::envelope::Project;
 use crate::bus::Bus;
 use crate::call::{Answer, Call};
 use crate::router::{ChannelCall, ChannelFailure, ChannelOutcome};
+use crate::slot;
 use crate::store::embedded::{self, Embedded, Opened};
 use crate::store::objects::Objects;
 use library::change::Refused;
@@ -102,7 +103,10 @@ impl State {
         });
         let edits = watch::watch(&root).map_err(failed)?;
         state.start().await?;
-        tokio::task::spawn_local(watch::follow(Rc::downgrade(&state), edits));
+        let (followed, mut edits) = (Rc::downgrade(&state), edits);
+        tokio::task::spawn_local(async move {
+            slot::lasting("scripts.watch", async || watch::follow(&followed, &mut edits).await).await;
+        });
         Ok(state)
     }
 
@@ -248,6 +252,7 @@ impl Handler<Run> for Scripts {
     type Result = ResponseFuture<Answer>;
 
     fn handle(&mut self, message: Run, _: &mut Self::Context) -> Self::Result {
+        crate::faults::point("scripts");
         (message.handle)(Rc::clone(&self.state), message.call)
     }
 }
@@ -256,6 +261,7 @@ impl Handler<RunChannel> for Scripts {
     type Result = ResponseFuture<ChannelOutcome>;
 
     fn handle(&mut self, message: RunChannel, _: &mut Self::Context) -> Self::Result {
+        crate::faults::point("scripts");
         (message.handle)(Rc::clone(&self.state), message.call)
     }
 }

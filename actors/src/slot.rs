@@ -1,30 +1,29 @@
-//! Where an actor lives: a factory, an address, back-off and a limit on restarts.
+//! Where an actor lives: a factory, an address and restarts. How soon and how often it is restarted is in `backoff`.
 //!
 //! actix's own `Supervisor` does not survive a panic, restarts without limit and reuses broken state. A slot makes
 //! a new actor from its factory instead, and tells a sender whose message was lost so at once.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
-use std::rc::Rc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use actix::dev::ToEnvelope;
-use actix::{Actor, Addr, Context, Handler, MailboxError, Message};
+use actix::fut::{ActorFutureExt as _, wrap_future};
+use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Message};
+use futures_util::FutureExt as _;
 use protocol::Failure;
 use protocol::channels::supervisor_status::{Part, State};
+use tokio::sync::{Notify, oneshot};
 
-/// First pause before a restart; doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-/// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// This many restarts …
-const INTENSITY: usize = 5;
-/// … within this time mean that the actor is broken, not unlucky.
-const WINDOW: Duration = Duration::from_secs(10);
-/// After this long without a restart, the pauses begin anew.
-const QUIET: Duration = Duration::from_secs(60);
+use crate::backoff::{Backoff, INTENSITY, WINDOW};
 
-/// A place for one actor.
+/// How long an actor that was replaced still takes what was sent to it.
+const LEAVE: Duration = Duration::from_millis(100);
+/// Between the panic of a task that must go on and its next beginning.
+const TASK_PAUSE: Duration = Duration::from_secs(1);
+
+/// A place for one actor. The actor ends with it.
 pub struct Slot<A: Actor<Context = Context<A>>> {
     inner: Rc<Inner<A>>,
 }
@@ -33,16 +32,23 @@ struct Inner<A: Actor<Context = Context<A>>> {
     name: &'static str,
     factory: Box<dyn Fn() -> A>,
     life: RefCell<Life<A>>,
+    fallen: Rc<Notify>,
 }
 
 struct Life<A: Actor<Context = Context<A>>> {
-    addr: Addr<A>,
+    /// The actor, unless its factory failed.
+    actor: Option<Living<A>>,
     restarts: u64,
-    recent: VecDeque<Instant>,
-    pause: Duration,
+    backoff: Backoff,
     /// No restart before this moment.
     not_before: Option<Instant>,
     failed: bool,
+}
+
+struct Living<A: Actor<Context = Context<A>>> {
+    addr: Addr<A>,
+    /// Dropping it stops the actor, whatever it waits for.
+    _tie: oneshot::Sender<()>,
 }
 
 impl<A: Actor<Context = Context<A>>> Clone for Slot<A> {
@@ -52,21 +58,17 @@ impl<A: Actor<Context = Context<A>>> Clone for Slot<A> {
 }
 
 impl<A: Actor<Context = Context<A>>> Slot<A> {
-    /// Starts an actor made by `factory` under `name`.
+    /// Starts an actor made by `factory` under `name`, and again, after a pause, whenever it has gone.
     pub fn start(name: &'static str, factory: impl Fn() -> A + 'static) -> Self {
-        let addr = factory().start();
-        let life = Life {
-            addr,
-            restarts: 0,
-            recent: VecDeque::new(),
-            pause: FIRST_PAUSE,
-            not_before: None,
-            failed: false,
-        };
-        Self { inner: Rc::new(Inner { name, factory: Box::new(factory), life: RefCell::new(life) }) }
+        let fallen = Rc::new(Notify::new());
+        let life = Life::new(begin(&factory, &fallen), 0);
+        let factory = Box::new(factory);
+        let inner = Rc::new(Inner { name, factory, life: RefCell::new(life), fallen: Rc::clone(&fallen) });
+        tokio::task::spawn_local(keep(Rc::downgrade(&inner), fallen));
+        Self { inner }
     }
 
-    /// Sends a message and waits for its answer.
+    /// Sends a message and waits for its answer. A mailbox is short: a sender waits for its turn.
     ///
     /// # Errors
     /// `UNAVAILABLE` if the actor is down, or went down under the message.
@@ -78,84 +80,162 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
         A::Context: ToEnvelope<A, M>,
     {
         let addr = self.address()?;
-        match addr.send(message).await {
-            Ok(answer) => Ok(answer),
-            Err(MailboxError::Closed | MailboxError::Timeout) => Err(self.unavailable()),
-        }
+        addr.send(message).await.map_err(|_| {
+            self.inner.look();
+            self.unavailable()
+        })
     }
 
-    /// The address of a living actor; starts a new one if the last has gone and its pause is over.
+    /// Puts a new actor in the place of the one that is there, or of one that stays down. What the old one has begun
+    /// comes to its end.
+    pub fn restart(&self) {
+        let actor = begin(&*self.inner.factory, &self.inner.fallen);
+        if actor.is_none() {
+            self.inner.fallen.notify_one();
+        }
+        let restarts = self.inner.life.borrow().restarts + 1;
+        let old = self.inner.life.replace(Life::new(actor, restarts));
+        tokio::task::spawn_local(async move {
+            // What is on its way to it is still taken.
+            tokio::time::sleep(LEAVE).await;
+            drop(old);
+        });
+    }
+
+    /// The address of the actor that lives now.
     ///
     /// # Errors
     /// `UNAVAILABLE` while it is down.
     pub fn address(&self) -> Result<Addr<A>, Failure> {
-        self.revive();
-        let life = self.inner.life.borrow();
-        if life.addr.connected() && !life.failed { Ok(life.addr.clone()) } else { Err(self.unavailable()) }
+        self.inner.look();
+        self.inner.life.borrow().addr().cloned().ok_or_else(|| self.unavailable())
     }
 
     /// How the actor is.
     #[must_use]
     pub fn part(&self) -> Part {
-        self.revive();
-        let life = self.inner.life.borrow();
-        let state = match (life.failed, life.addr.connected()) {
-            (true, _) => State::Failed,
-            (false, true) => State::Up,
-            (false, false) => State::Restarting,
-        };
-        Part { name: self.inner.name.to_owned(), state, restarts: life.restarts }
+        self.inner.part()
+    }
+
+    /// What tells how the actor is, and nothing once the slot has gone.
+    pub fn observer(&self) -> impl Fn() -> Option<Part> + 'static {
+        let inner = Rc::downgrade(&self.inner);
+        move || inner.upgrade().map(|inner| inner.part())
     }
 
     fn unavailable(&self) -> Failure {
         let life = self.inner.life.borrow();
-        let wait = life.not_before.map_or(life.pause, |at| at.saturating_duration_since(Instant::now()));
+        let wait =
+            life.not_before.map_or(life.backoff.pause(), |at| at.saturating_duration_since(Instant::now()));
         Failure::unavailable(self.inner.name, crate::call::millis(wait).max(1))
     }
+}
 
-    fn revive(&self) {
+impl<A: Actor<Context = Context<A>>> Inner<A> {
+    fn part(&self) -> Part {
+        self.look();
+        let life = self.life.borrow();
+        let state = match (life.failed, life.addr()) {
+            (true, _) => State::Failed,
+            (false, Some(_)) => State::Up,
+            (false, None) => State::Restarting,
+        };
+        Part { name: self.name.to_owned(), state, restarts: life.restarts }
+    }
+
+    /// Notes a death and, once its pause is over, starts a new actor. What is left of the pause.
+    fn look(&self) -> Option<Duration> {
         let now = Instant::now();
-        let mut life = self.inner.life.borrow_mut();
-        if life.failed || life.addr.connected() {
-            return;
+        let mut life = self.life.borrow_mut();
+        if life.failed || life.addr().is_some() {
+            return None;
         }
-        match life.not_before {
-            None => life.note_death(self.inner.name, now),
-            Some(at) if now >= at => {
-                life.not_before = None;
-                life.restarts += 1;
-                life.addr = (self.inner.factory)().start();
-            }
-            Some(_) => {}
+        if life.not_before.is_none() {
+            life.note_death(self.name, now);
         }
+        let at = life.not_before?;
+        if now < at {
+            return Some(at - now);
+        }
+        life.not_before = None;
+        life.restarts += 1;
+        life.actor = None;
+        drop(life);
+        let actor = begin(&*self.factory, &self.fallen);
+        if actor.is_none() {
+            // Nobody else tells of a factory that failed.
+            self.fallen.notify_one();
+        }
+        self.life.borrow_mut().actor = actor;
+        None
     }
 }
 
 impl<A: Actor<Context = Context<A>>> Life<A> {
+    fn new(actor: Option<Living<A>>, restarts: u64) -> Self {
+        Self { actor, restarts, backoff: Backoff::default(), not_before: None, failed: false }
+    }
+
+    fn addr(&self) -> Option<&Addr<A>> {
+        self.actor.as_ref().map(|actor| &actor.addr).filter(|addr| addr.connected() && !self.failed)
+    }
+
     fn note_death(&mut self, name: &str, now: Instant) {
-        if self.recent.back().is_some_and(|last| now.duration_since(*last) > QUIET) {
-            self.pause = FIRST_PAUSE;
-        }
-        while self.recent.front().is_some_and(|first| now.duration_since(*first) > WINDOW) {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(now);
-        if self.recent.len() > INTENSITY {
+        let Some(pause) = self.backoff.note_death(now) else {
             self.failed = true;
             tracing::error!(part = name, "failed {INTENSITY} times in {WINDOW:?} and stays down");
             return;
-        }
-        let pause = jittered(self.pause);
+        };
         tracing::warn!(part = name, pause_ms = crate::call::millis(pause), "went down and is started again");
         self.not_before = Some(now + pause);
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
 }
 
-/// A pause between a half and the whole of `pause`, so that many nodes do not restart in step.
-fn jittered(pause: Duration) -> Duration {
-    let random = uuid::Uuid::new_v4().as_u128() as u32;
-    pause / 2 + (pause / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
+/// Tells that an actor's context has gone, however it went.
+struct Fall(Rc<Notify>);
+
+impl Drop for Fall {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+/// A new actor; none if its factory panics.
+fn begin<A: Actor<Context = Context<A>>>(factory: &dyn Fn() -> A, fallen: &Rc<Notify>) -> Option<Living<A>> {
+    let actor = catch_unwind(AssertUnwindSafe(factory)).ok()?;
+    let (tie, tied) = oneshot::channel::<()>();
+    let fall = Fall(Rc::clone(fallen));
+    let addr = A::create(|context| {
+        // Lives in the actor's context and goes with it.
+        let held = async move {
+            let _fall = fall;
+            let _slot_has_gone = tied.await;
+        };
+        context.spawn(wrap_future::<_, A>(held).map(|(), _, context: &mut Context<A>| context.stop()));
+        actor
+    });
+    Some(Living { addr, _tie: tie })
+}
+
+/// Starts the actor anew whenever it has gone, at the end of its pause, whether or not anybody asks for it.
+async fn keep<A: Actor<Context = Context<A>>>(slot: Weak<Inner<A>>, fallen: Rc<Notify>) {
+    loop {
+        fallen.notified().await;
+        while let Some(pause) = {
+            let Some(slot) = slot.upgrade() else { return };
+            slot.look()
+        } {
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// Runs a task that must not end before its time: if it panics, it is begun again after a pause.
+pub async fn lasting(name: &'static str, mut task: impl AsyncFnMut()) {
+    while AssertUnwindSafe(task()).catch_unwind().await.is_err() {
+        tracing::error!(task = name, "a task went down and is started again");
+        tokio::time::sleep(TASK_PAUSE).await;
+    }
 }
 
 #[cfg(test)]
@@ -198,6 +278,77 @@ mod tests {
     }
 
     #[actix_rt::test]
+    async fn messages_in_the_mailbox_of_an_actor_that_panics_are_answered_at_once() {
+        let slot = Slot::start("fragile", || Fragile);
+        // More than a mailbox holds: the last ones still wait for their turn.
+        let sends = (0..40).map(|n| slot.send(Ask(n > 0)));
+        let sends = futures_util::future::join_all(sends);
+        let answers = tokio::time::timeout(Duration::from_secs(5), sends).await.unwrap();
+        assert!(answers.iter().all(|answer| matches!(answer, Err(Failure::Unavailable(_)))), "{answers:?}");
+    }
+
+    #[actix_rt::test]
+    async fn an_actor_that_went_down_comes_back_though_nobody_asks_for_it() {
+        let made = Rc::new(std::cell::Cell::new(0));
+        let count = Rc::clone(&made);
+        let slot = Slot::start("fragile", move || {
+            count.set(count.get() + 1);
+            Fragile
+        });
+        assert!(slot.send(Ask(false)).await.is_err());
+        let back = async {
+            while made.get() < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), back).await.unwrap();
+    }
+
+    #[actix_rt::test]
+    async fn an_actor_whose_factory_panics_is_tried_again_and_then_stays_down() {
+        let made = Rc::new(std::cell::Cell::new(0));
+        let count = Rc::clone(&made);
+        let slot = Slot::start("fragile", move || {
+            count.set(count.get() + 1);
+            assert!(count.get() == 1, "a panic for the test");
+            Fragile
+        });
+        assert!(slot.send(Ask(false)).await.is_err());
+        let down = async {
+            while !slot.inner.life.borrow().failed {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), down).await.unwrap();
+        assert_eq!(made.get(), 1 + INTENSITY);
+    }
+
+    #[actix_rt::test]
+    async fn an_actor_ends_with_its_slot_whatever_it_waits_for() {
+        struct Waiting(#[allow(dead_code, reason = "its drop is what counts")] Rc<()>);
+
+        impl Actor for Waiting {
+            type Context = Context<Self>;
+
+            fn started(&mut self, context: &mut Self::Context) {
+                context.spawn(wrap_future(std::future::pending()));
+            }
+        }
+
+        let held = Rc::new(());
+        let lent = Rc::clone(&held);
+        let slot = Slot::start("waiting", move || Waiting(Rc::clone(&lent)));
+        tokio::task::yield_now().await;
+        drop(slot);
+        let gone = async {
+            while Rc::strong_count(&held) > 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), gone).await.unwrap();
+    }
+
+    #[actix_rt::test]
     async fn an_actor_that_always_panics_stays_down() {
         let slot = Slot::start("fragile", || Fragile);
         for _ in 0..=INTENSITY {
@@ -206,5 +357,8 @@ mod tests {
         }
         assert_eq!(slot.part().state, State::Failed);
         assert!(matches!(slot.send(Ask(true)).await, Err(Failure::Unavailable(_))));
+        slot.restart();
+        assert_eq!(slot.part().state, State::Up, "an operator cannot bring it back");
+        assert_eq!(slot.send(Ask(true)).await.unwrap(), 7);
     }
 }

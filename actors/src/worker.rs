@@ -1,6 +1,7 @@
 //! The role `worker`: runs actions and scripts in cells. The actor takes calls; what each action does is in
 //! `worker::operations`, where it runs in `worker::pool`.
 
+pub mod ask;
 pub mod batch;
 pub mod cell;
 pub mod clean;
@@ -21,17 +22,20 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Context, Handler, Message, ResponseFuture};
+use actix::fut::{ActorFutureExt as _, wrap_future};
+use actix::{Actor, ActorContext as _, AsyncContext as _, Context, Handler, Message, ResponseFuture};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
-use protocol::frame::cell::Function;
+use protocol::failure::ActionFailed;
+use protocol::frame::cell::{Function, Reason};
 use protocol::{Failure, Format};
 
 use tokio::sync::Semaphore;
 
 use crate::bus::Bus;
-use crate::call::{Answer, Call, Cancel, Deadline};
+use crate::call::{Answer, Call, Origin};
 use crate::config;
+use crate::config::grant::Grant;
 use job::{Done, Returned, Work};
 
 /// What a function of a script is called with.
@@ -41,10 +45,8 @@ pub struct Input {
     pub format: Format,
     /// One encoded value.
     pub bytes: Bytes,
-    /// When the function must have returned.
-    pub deadline: Deadline,
-    /// Whether it still has to.
-    pub cancel: Cancel,
+    /// The call that it is a part of; the function must have returned by its deadline.
+    pub origin: Origin,
 }
 
 /// What operations use.
@@ -64,14 +66,21 @@ pub struct State {
 impl State {
     /// A worker whose zygote begins to start.
     #[must_use]
-    pub fn new(bus: Rc<Bus>, config: &config::Worker, command: zygote::Command) -> Rc<Self> {
-        Rc::new(Self {
-            scripts: script::Scripts::new(Rc::clone(&bus)),
+    pub fn new(
+        bus: Rc<Bus>,
+        config: &config::Worker,
+        grants: &[Grant],
+        command: zygote::Command,
+    ) -> Rc<Self> {
+        let state = Rc::new(Self {
+            scripts: script::Scripts::new(Rc::clone(&bus), grants.to_vec()),
+            pool: pool::Pool::new(bounds(config), command, ask::Asker::Bus(Rc::clone(&bus))),
             bus,
-            pool: pool::Pool::new(bounds(config), command),
             cleaner: Arc::new(html::Cleaner::new(&config.iframe_hosts)),
             pages: Semaphore::new(bounds(config).cores),
-        })
+        });
+        drop(pool::Pool::vital(Rc::downgrade(&state.pool), script::follow(Rc::downgrade(&state))));
+        state
     }
 
     /// Calls a function of a script and waits for what it returns.
@@ -85,15 +94,28 @@ impl State {
         entrypoint: Option<String>,
         input: Input,
     ) -> Result<Returned, Failure> {
-        let Input { format, bytes, deadline, cancel } = input;
-        let work = Work::Call { function, entrypoint, format, input: bytes };
+        if let Some(capability) = &script.lacks {
+            return Err(Failure::ActionFailed(ActionFailed {
+                reason: Some(Reason::CapabilityNotGranted.as_str().to_owned()),
+                script: Some(script.record.slug.clone()),
+                capability: Some(capability.clone()),
+                ..ActionFailed::default()
+            }));
+        }
+        let Input { format, bytes, origin } = input;
+        let (deadline, cancel) = (origin.deadline, origin.cancel.clone());
+        let work = Work::Call { function, entrypoint, format, input: bytes, origin };
         let runs = pool::Runs::Script(Rc::clone(script));
         match self.pool.run(runs, work, deadline, cancel).await {
             Ok(Done::Returned(returned)) => Ok(returned),
-            Ok(Done::Loaded | Done::Compiled(_)) => Err(death::no_process("protocol")),
+            Ok(Done::Loaded | Done::Compiled(_) | Done::Attempted(_)) => Err(death::no_process("protocol")),
             Err(Failure::ActionFailed(mut failed)) => {
                 failed.script = Some(script.record.slug.clone());
                 Err(Failure::ActionFailed(failed))
+            }
+            Err(Failure::InvalidResponse(mut invalid)) => {
+                invalid.script = Some(script.record.slug.clone());
+                Err(Failure::InvalidResponse(invalid))
             }
             Err(failure) => Err(failure),
         }
@@ -107,10 +129,12 @@ pub(crate) fn bounds(config: &config::Worker) -> pool::Bounds {
         places: config.places.map_or(2 * cores, wide),
         cores,
         warm: wide(config.warm),
+        spares: wide(config.spares),
         queue: wide(config.queue),
         calls_per_cell: config.calls_per_cell,
         memory: config.memory_mb.saturating_mul(1 << 20),
         unlocked: config.unlocked,
+        grace: Duration::from_millis(config.grace_ms),
         circuit: pool::circuit::Rule {
             deaths: wide(config.circuit_deaths),
             window: Duration::from_millis(config.circuit_window_ms),
@@ -122,7 +146,7 @@ pub(crate) fn bounds(config: &config::Worker) -> pool::Bounds {
 /// The state of the actor that lives now, for the supervisor to look at.
 pub type Current = Rc<RefCell<Weak<State>>>;
 
-/// The actor.
+/// The actor. Its state outlives it, so that a restart loses neither cells nor calls, unless the pool itself is broken.
 pub struct Worker {
     state: Rc<State>,
 }
@@ -139,13 +163,14 @@ impl Worker {
 impl Actor for Worker {
     type Context = Context<Self>;
 
-    fn started(&mut self, _: &mut Self::Context) {
+    fn started(&mut self, context: &mut Self::Context) {
         let state = Rc::clone(&self.state);
-        actix_rt::spawn(async move {
-            if let Err(error) = script::follow(&state).await {
-                tracing::error!(%error, "changes of scripts cannot be heard");
-            }
-        });
+        let broken = wrap_future::<_, Self>(async move { state.pool.broken().await });
+        context.spawn(broken.map(|(), worker, context| {
+            tracing::error!("the pool has failed and is given up");
+            worker.state.pool.give_up();
+            context.stop();
+        }));
     }
 }
 
@@ -166,6 +191,13 @@ impl Handler<Run> for Worker {
     type Result = ResponseFuture<Answer>;
 
     fn handle(&mut self, message: Run, _: &mut Self::Context) -> Self::Result {
-        (message.handle)(Rc::clone(&self.state), message.call)
+        crate::faults::point("worker");
+        let work = (message.handle)(Rc::clone(&self.state), message.call);
+        #[cfg(feature = "faults")]
+        let work = Box::pin(async move {
+            crate::faults::point("operation");
+            work.await
+        });
+        work
     }
 }

@@ -15,6 +15,18 @@ pub const LARGEST_BODY: usize = 1 << 20;
 /// Most bytes of printed text that are kept of one call; the rest is cut with a mark.
 pub const LARGEST_OUTPUT: usize = 64 * 1024;
 
+/// Most notices of one call.
+pub const MOST_NOTICES: usize = 5;
+
+/// Most characters of one notice.
+pub const LONGEST_NOTICE: usize = 300;
+
+/// Whether these could be the notices of one call.
+#[must_use]
+pub fn are_notices(notices: &[String]) -> bool {
+    notices.len() <= MOST_NOTICES && notices.iter().all(|notice| notice.chars().count() <= LONGEST_NOTICE)
+}
+
 /// What a script is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -8,6 +8,7 @@ pub mod macro_render;
 pub mod macro_render_many;
 pub mod script_compile;
 pub mod script_fetch;
+pub mod transform_apply;
 pub mod utility_run;
 
 use schemars::{Schema, SchemaGenerator};
@@ -57,6 +58,10 @@ pub struct Spec {
     pub role: Role,
     /// The time it is given if nobody says otherwise, in ms. A setting overrides it.
     pub timeout_ms: u64,
+    /// Whether its outcome is kept for a while, for callers who ask again with the same id.
+    pub keeps: bool,
+    /// Whether parts ask it of each other. A node that stops serves it until what callers asked for has ended.
+    pub between_parts: bool,
     /// Schema of the payload.
     pub request: fn(&mut SchemaGenerator) -> Schema,
     /// Schema of the data.
@@ -71,6 +76,10 @@ pub trait Action {
     const ROLE: Role;
     /// The time it is given if nobody says otherwise, in ms.
     const TIMEOUT_MS: u64;
+    /// Whether its outcome is kept for a while, for callers who ask again with the same id.
+    const KEEPS: bool = false;
+    /// Whether parts ask it of each other.
+    const BETWEEN_PARTS: bool = false;
     /// The payload.
     type Request: schemars::JsonSchema;
     /// The data of a success.
@@ -82,6 +91,8 @@ const fn spec<A: Action>() -> Spec {
         name: A::NAME,
         role: A::ROLE,
         timeout_ms: A::TIMEOUT_MS,
+        keeps: A::KEEPS,
+        between_parts: A::BETWEEN_PARTS,
         request: SchemaGenerator::subschema_for::<A::Request>,
         reply: SchemaGenerator::subschema_for::<A::Reply>,
     }
@@ -94,6 +105,7 @@ pub const ALL: &[Spec] = &[
     spec::<macro_render_many::MacroRenderMany>(),
     spec::<script_compile::ScriptCompile>(),
     spec::<script_fetch::ScriptFetch>(),
+    spec::<transform_apply::TransformApply>(),
     spec::<utility_run::UtilityRun>(),
 ];
 

@@ -12,6 +12,9 @@ pub mod script_rollback;
 pub mod script_sync;
 pub mod script_update;
 pub mod supervisor_cancel;
+pub mod supervisor_drain;
+pub mod supervisor_pool;
+pub mod supervisor_restart;
 pub mod supervisor_status;
 
 use schemars::{Schema, SchemaGenerator};
@@ -27,6 +30,8 @@ pub struct Spec {
     pub role: Role,
     /// The time it is given, in ms. A setting overrides it.
     pub timeout_ms: u64,
+    /// Whether it changes something: its outcome is kept for a while, for callers who ask again with the same id.
+    pub keeps: bool,
     /// Schema of the payload.
     pub request: fn(&mut SchemaGenerator) -> Schema,
     /// Schema of the data.
@@ -41,6 +46,8 @@ pub trait Channel {
     const ROLE: Role;
     /// The time it is given, in ms.
     const TIMEOUT_MS: u64 = 10_000;
+    /// Whether it changes something: its outcome is kept for a while, for callers who ask again with the same id.
+    const KEEPS: bool = false;
     /// The payload.
     type Request: schemars::JsonSchema;
     /// The data of a success.
@@ -52,6 +59,7 @@ const fn spec<C: Channel>() -> Spec {
         name: C::NAME,
         role: C::ROLE,
         timeout_ms: C::TIMEOUT_MS,
+        keeps: C::KEEPS,
         request: SchemaGenerator::subschema_for::<C::Request>,
         reply: SchemaGenerator::subschema_for::<C::Reply>,
     }
@@ -70,6 +78,9 @@ pub const ALL: &[Spec] = &[
     spec::<script_sync::ScriptSync>(),
     spec::<script_update::ScriptUpdate>(),
     spec::<supervisor_cancel::SupervisorCancel>(),
+    spec::<supervisor_drain::SupervisorDrain>(),
+    spec::<supervisor_pool::SupervisorPool>(),
+    spec::<supervisor_restart::SupervisorRestart>(),
     spec::<supervisor_status::SupervisorStatus>(),
 ];
 

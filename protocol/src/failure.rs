@@ -54,19 +54,26 @@ pub struct Timeout {
     pub late_ms: Option<u64>,
     /// The end of the cell that ran it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub death: Option<Death>,
+    pub death: Option<Box<Death>>,
+    /// What the script had printed (for the caller only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
 }
 
 /// Details of `PY_PROCESS_DOWN`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProcessDown {
-    /// A reason other than a death: `circuit_open`, `no_python`, `protocol`.
+    /// A reason other than what the process ran: `circuit_open`, `load_timeout`, `neighbour`, `no_process`, `not_locked`,
+    /// `protocol`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// How the process ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub death: Option<Death>,
+    pub death: Option<Box<Death>>,
+    /// What the script had printed (for the caller only).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
 }
 
 /// The end of a cell, explained.
@@ -87,7 +94,7 @@ pub struct Death {
     /// The signal that ended it, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<String>,
-    /// The system call that was refused last.
+    /// What the lock refused to the script last: an audit event of Python (`open`) or a system call (`newfstatat`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
     /// What to do about it.
@@ -112,7 +119,7 @@ pub struct Phases {
 }
 
 /// Details of `PY_INVALID_RESPONSE`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InvalidResponse {
     /// Where the answer breaks its contract.
@@ -122,6 +129,12 @@ pub struct InvalidResponse {
     /// A machine-readable cause: `too_large`, `html_limits`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The script that answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
+    /// The line at which the function begins that answered, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
     /// What the script printed (for the caller only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
@@ -137,9 +150,15 @@ pub struct ActionFailed {
     /// The script's slug as the caller named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
+    /// What it asks for and was not granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capability: Option<String>,
     /// The line in the script's body, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
+    /// What the lock refused, where that is why: an audit event of Python (`open`) or a system call (`newfstatat`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// Type, text and the script's own frames (for the caller only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exception: Option<String>,
@@ -191,7 +210,7 @@ impl Failure {
     /// An answer that breaks its contract.
     pub fn response(path: impl Into<String>, problem: impl Into<String>) -> Self {
         let Problem { path, problem } = Problem::new(path, problem);
-        Self::InvalidResponse(InvalidResponse { path, problem, reason: None, output: None })
+        Self::InvalidResponse(InvalidResponse { path, problem, ..InvalidResponse::default() })
     }
 
     /// A part of the node that is down.
@@ -238,6 +257,20 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// What the lock refused, where that is known. Holds no content.
+    #[must_use]
+    pub fn refused(&self) -> Option<&str> {
+        let death = match self {
+            Self::ActionFailed(details) => return details.refused.as_deref(),
+            Self::Timeout(details) => &details.death,
+            Self::ProcessDown(details) => &details.death,
+            _ => return None,
+        };
+        death.as_ref().and_then(|death| death.refused.as_deref())
+    }
+}
+
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self::RequestInvalid(problem)
@@ -245,7 +278,7 @@ impl From<Problem> for Failure {
 }
 
 /// `error` of a reply: `{code, message, details}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Body {
     /// The code.
@@ -257,8 +290,43 @@ pub struct Body {
     pub details: Option<Details>,
 }
 
+/// A body whose details wait for its code to tell what they are.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Undecided {
+    code: Code,
+    message: String,
+    #[serde(default)]
+    details: Option<serde_json::Value>,
+}
+
+impl<'de> Deserialize<'de> for Body {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Undecided { code, message, details } = Undecided::deserialize(deserializer)?;
+        let details = details.map(|details| Details::read(code, details)).transpose();
+        Ok(Self { code, message, details: details.map_err(serde::de::Error::custom)? })
+    }
+}
+
+impl Details {
+    fn read(code: Code, details: serde_json::Value) -> serde_json::Result<Self> {
+        use serde_json::from_value as read;
+        Ok(match code {
+            Code::PyTimeout => Self::Timeout(read(details)?),
+            Code::PyProcessDown => Self::ProcessDown(read(details)?),
+            Code::PyInvalidResponse => Self::InvalidResponse(read(details)?),
+            Code::PyActionFailed => Self::ActionFailed(read(details)?),
+            Code::ActionUnknown => Self::ActionUnknown(read(details)?),
+            Code::RequestInvalid => Self::Problem(read(details)?),
+            Code::Overloaded => Self::Overloaded(read(details)?),
+            Code::Cancelled => Self::Cancelled(read(details)?),
+            Code::Unavailable => Self::Unavailable(read(details)?),
+        })
+    }
+}
+
 /// The details of any code. The code tells which; untagged because the wire has no tag here.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum Details {
     /// Of `PY_TIMEOUT`.
@@ -309,13 +377,18 @@ mod tests {
             timeout_ms: 5,
             stage: Stage::Running,
             late_ms: None,
-            death: Some(Death::default()),
+            death: Some(Box::default()),
+            output: Some("so far".to_owned()),
         });
         for failure in [
             timeout,
             Failure::request("a", "b"),
             Failure::unavailable("worker", 5),
             Failure::script("raised", "x"),
+            Failure::ProcessDown(ProcessDown {
+                reason: Some("circuit_open".to_owned()),
+                ..ProcessDown::default()
+            }),
         ] {
             let body = Body::from(failure);
             let text = serde_json::to_string(&body).unwrap();

@@ -1,9 +1,11 @@
 //! The pipe between node and cell: the frame's header, the operations and the shared page.
-//! Bodies live in `frame::cell` (calls) and `frame::control` (the zygote's own socket).
+//! Bodies live in `frame::cell` (calls), `frame::ask` (what a running call asks of the node) and `frame::control` (the
+//! zygote's own socket).
 //!
 //! A frame is `u32 length, u8 operation, u64 sequence, body`, integers little-endian, the body MessagePack with
 //! named maps. The cell is hostile by definition: the node checks every header before it takes a byte of the body.
 
+pub mod ask;
 pub mod cell;
 pub mod control;
 
@@ -11,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Version of the pipe. Node and cell must have the same one; there is no negotiation, they are installed together.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Bytes of a header.
 pub const HEADER: usize = 13;
@@ -29,6 +31,12 @@ pub enum Operation {
     Call = 2,
     /// Node: look for syntax problems in a text; nothing of it runs.
     Compile = 3,
+    /// Node: what came of an `Ask`; bears the call's sequence.
+    Answer = 4,
+    /// Node: the running call was cancelled or is late; bears its sequence.
+    Cancel = 5,
+    /// Node: try what no cell may do; without a body of its own (`null`).
+    Attempt = 6,
     /// Cell: I am ready; the first frame of a cell.
     Hello = 128,
     /// Cell: the script is compiled and its entrypoint found.
@@ -45,10 +53,16 @@ pub enum Operation {
     Skipped = 134,
     /// Cell: the outcome of `Compile`.
     Compiled = 135,
+    /// Cell: the running call asks the node to do something; bears its sequence.
+    Ask = 136,
+    /// Cell: the running call no longer wants an answer; bears its sequence.
+    Drop = 137,
+    /// Cell: the outcome of `Attempt`.
+    Attempted = 138,
 }
 
 /// Every operation, for decoding and tests.
-pub const OPERATIONS: [Operation; 11] = [
+pub const OPERATIONS: [Operation; 17] = [
     Operation::Load,
     Operation::Call,
     Operation::Compile,
@@ -60,6 +74,12 @@ pub const OPERATIONS: [Operation; 11] = [
     Operation::Refused,
     Operation::Skipped,
     Operation::Compiled,
+    Operation::Answer,
+    Operation::Cancel,
+    Operation::Ask,
+    Operation::Drop,
+    Operation::Attempt,
+    Operation::Attempted,
 ];
 
 /// What stands before a body.
@@ -163,20 +183,40 @@ pub fn borrow<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error>
     if crate::raw::at_end(&mut deserializer) { Ok(value) } else { Err(Error::Body) }
 }
 
-/// The page of memory that node and cell share beside the pipe: little-endian `u64`s at fixed places.
-/// The cell maps it; the node reads and writes it by `pread` and `pwrite` and believes nothing it says about
-/// anyone but that cell.
+/// The memory that node and cell share beside the pipe: words at fixed places, little-endian `u64`s unless they say
+/// otherwise, and text. The cell maps it; the node reads and writes it by `pread` and `pwrite` and believes nothing it
+/// says about anyone but that cell.
 pub mod page {
-    /// Bytes of the page.
-    pub const SIZE: usize = 4096;
+    use crate::abi::LARGEST_OUTPUT;
+
+    /// Bytes of it all. Only the first 4 KiB and what was printed take memory.
+    pub const SIZE: usize = STDERR + LARGEST_OUTPUT;
     /// Where the cell notes the sequence of the call it is about to begin.
     pub const STARTED: usize = 0;
     /// Where the node notes the first sequence that is withdrawn; `u64::MAX` when none is. The cell looks after it
     /// has noted `STARTED` and skips calls from there on, so that each call is either seen as started or not begun.
     pub const WITHDRAWN: usize = 8;
-    /// From here to the page's end a handler in the cell writes where the script stands, innermost frame first, when
+    /// Where the cell keeps how many bytes of standard output stand at [`STDOUT`]; bit 63 says that more was cut.
+    pub const STDOUT_LENGTH: usize = 24;
+    /// The same of standard error and [`STDERR`].
+    pub const STDERR_LENGTH: usize = 32;
+    /// Bit of a length that says that more was printed than was kept.
+    pub const CUT: u64 = 1 << 63;
+    /// Where the node notes the sequence of a call that was cancelled or is late while it runs, so that loops can look.
+    pub const CANCELLED: usize = 40;
+    /// Where the cell notes the sequence of its call while that waits for something to happen, and zero else.
+    pub const WAITS: usize = 48;
+    /// The name of the last thing that was refused to the call that runs: ASCII, padded with zeros.
+    pub const REFUSED: usize = 64;
+    /// Bytes at [`REFUSED`].
+    pub const REFUSED_SIZE: usize = 32;
+    /// From here to [`STDOUT`] a handler in the cell writes where the script stands, innermost frame first, when
     /// the node sends `SIGUSR1` or the interpreter crashes. The page's file is positioned here when it is made.
-    pub const FRAMES: usize = 64;
+    pub const FRAMES: usize = 128;
+    /// What the call that runs has printed so far, so that it is known of a call that is killed too.
+    pub const STDOUT: usize = 4096;
+    /// The same of standard error.
+    pub const STDERR: usize = STDOUT + LARGEST_OUTPUT;
 }
 
 #[cfg(test)]
@@ -214,6 +254,8 @@ mod tests {
         fn no_bytes_crash_the_reader(bytes: Vec<u8>) {
             let _ = read::<cell::Raised>(&bytes);
             let _ = borrow::<cell::Return<'_>>(&bytes);
+            let _ = borrow::<ask::Ask<'_>>(&bytes);
+            let _ = read::<ask::Dropped>(&bytes);
             let _ = read::<control::Ready>(&bytes);
         }
     }

@@ -3,9 +3,11 @@
 
 use std::path::Path;
 
+use crate::capability::Capability;
 use crate::channel::{self, Locale, SafeStorageStatus};
 use crate::envelope::{self, RequestId};
 use crate::failure::{ActionFailed, Death, Phases, Stage, Timeout};
+use crate::frame::ask::{Answer, Ask, COMPLETE, Cancel, Dropped, Failed, Outcome};
 use crate::frame::cell::{Call, Function, Hello, Load, Output, Raised, Reason, Return};
 use crate::frame::control::{FromZygote, Limits, ToZygote};
 use crate::frame::{self, Operation};
@@ -35,6 +37,7 @@ fn frames_are_what_they_were() {
         kind: abi::Kind::Macro,
         entrypoint: "render".into(),
         body: "def render(context): ...\n".into(),
+        capabilities: vec![Capability::Llm],
     };
     let call = Call {
         function: Function::Render,
@@ -45,8 +48,15 @@ fn frames_are_what_they_were() {
     };
     let output = Output { stdout: "hi\n".into(), stderr: String::new(), truncated: false };
     let value = serde_bytes::Bytes::new(b"{\"html\":\"\"}");
-    let returned = Return { value, output: output.clone(), run: 12 };
-    let raised = Raised { reason: Reason::Raised, exception: "ValueError: x".into(), line: Some(3), output };
+    let returned = Return { value, output: output.clone(), run: 12, notices: vec!["look".into()] };
+    let raised = Raised {
+        reason: Reason::Raised,
+        exception: "ValueError: x".into(),
+        line: Some(3),
+        refused: None,
+        output,
+        notices: Vec::new(),
+    };
     let hello = Hello {
         protocol: frame::VERSION,
         abi: abi::VERSION,
@@ -58,6 +68,17 @@ fn frames_are_what_they_were() {
     compare("return.frame", &frame_bytes(Operation::Return, &returned));
     compare("raised.frame", &frame_bytes(Operation::Raised, &raised));
     compare("hello.frame", &frame_bytes(Operation::Hello, &hello));
+    let ask = Ask { ask: 3, action: COMPLETE, payload: serde_bytes::Bytes::new(b"\x80") };
+    compare("ask.frame", &frame_bytes(Operation::Ask, &ask));
+    compare("drop.frame", &frame_bytes(Operation::Drop, &Dropped { ask: 3 }));
+    let failed = Failed { code: "UNAVAILABLE".into(), reason: None, message: None };
+    for (name, outcome) in [
+        ("answer.frame", Outcome::Data(serde_bytes::Bytes::new(b"\xc3"))),
+        ("answer-failed.frame", Outcome::Failed(failed)),
+    ] {
+        compare(name, &frame_bytes(Operation::Answer, &Answer { ask: 3, outcome }));
+    }
+    compare("cancel.frame", &frame_bytes(Operation::Cancel, &Cancel {}));
 }
 
 #[test]
@@ -79,7 +100,13 @@ fn replies_are_what_they_were() {
         advice: "look for a loop".into(),
         ..Death::default()
     };
-    let timeout = Timeout { timeout_ms: 250, stage: Stage::Running, late_ms: None, death: Some(death) };
+    let timeout = Timeout {
+        timeout_ms: 250,
+        stage: Stage::Running,
+        late_ms: None,
+        death: Some(Box::new(death)),
+        output: None,
+    };
     for (format, ending) in [(Format::Json, "json"), (Format::MessagePack, "msgpack")] {
         let data = match format {
             Format::Json => br#"{"html":"<p>x</p>"}"#.to_vec(),

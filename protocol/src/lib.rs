@@ -7,6 +7,7 @@
 
 pub mod abi;
 pub mod actions;
+pub mod capability;
 pub mod channel;
 pub mod channels;
 pub mod code;
@@ -16,6 +17,7 @@ pub mod format;
 pub mod frame;
 #[cfg(test)]
 mod golden;
+pub mod heartbeat;
 pub mod id;
 pub mod problem;
 pub mod raw;

@@ -1,4 +1,5 @@
-"""The zygote's first code: loads the extension module from the path in the first argument and hands over to it.
+"""The zygote's first code: loads the extension module from the path in the first argument and hands over to it;
+a second argument, `network`, leaves it in the machine's network.
 
 The node passes this text to `python3 -I -S -B -c`; everything else lives in the extension module.
 """
@@ -9,4 +10,4 @@ from importlib.machinery import ExtensionFileLoader, ModuleSpec
 loader = ExtensionFileLoader("_callboard", sys.argv[1])
 module = loader.create_module(ModuleSpec("_callboard", loader, origin=sys.argv[1]))
 loader.exec_module(module)
-module.zygote()
+module.zygote(sys.argv[2:] == ["network"])

@@ -52,6 +52,46 @@ const RESULT: Shape = Shape::Fields(&[
     optional("warnings", Shape::Texts),
 ]);
 
+const POST: Shape = Shape::Fields(&[
+    required("title", Shape::Text),
+    required("content", Shape::Text),
+    required("tags", Shape::Texts),
+    required("categories", Shape::Texts),
+]);
+
+const TO_TRANSFORM: Shape = Shape::Fields(&[
+    required("post", POST),
+    required(
+        "context",
+        Shape::Fields(&[
+            required("source", Shape::Text),
+            required("url", Shape::Text),
+            optional("format", Shape::Text),
+        ]),
+    ),
+]);
+
+/// The post and the context that a transform is called with.
+///
+/// # Errors
+/// What is wrong, and where under `path`.
+pub(crate) fn to_transform<'py>(
+    value: &Bound<'py, PyAny>,
+    path: &str,
+) -> Result<(Bound<'py, PyAny>, Bound<'py, PyAny>), Problem> {
+    TO_TRANSFORM.check(value, path, true)?;
+    let part = |name: &str| value.get_item(name).map_err(|_| problem(path, format!("expected a {name}")));
+    Ok((part("post")?, part("context")?))
+}
+
+/// Checks what a transform answers.
+///
+/// # Errors
+/// What is wrong, and where under `path`.
+pub(crate) fn post(value: &Bound<'_, PyAny>, path: &str) -> Result<(), Problem> {
+    POST.check(value, path, false)
+}
+
 /// Checks a macro's context, and takes out of it the keys that are `None`: scripts see them as missing.
 ///
 /// # Errors

@@ -1,12 +1,13 @@
 //! The extension module `_callboard`: everything of Callboard that runs inside Python processes.
 //!
 //! `zygote` preloads the standard library and forks; `lock` takes a forked process's rights away; `cell` then serves
-//! one script over the pipe (`pipe`, `page`), with `run`, `contract`, `compile`, `output` and `traceback` for the parts
-//! of a call.
+//! one script over the pipe (`pipe`, `page`), with `run`, `contract`, `compile`, `output`, `refusal` and `traceback`
+//! for the parts of a call, and `ask` for what it has with the node while it runs.
 //! The node, its actors and everything that knows the broker do not live here: the two meet in `protocol`.
 
 use pyo3::prelude::*;
 
+mod ask;
 mod cell;
 mod codec;
 mod compile;
@@ -15,6 +16,7 @@ mod lock;
 mod output;
 mod page;
 mod pipe;
+mod refusal;
 mod run;
 mod sys;
 mod traceback;

@@ -9,15 +9,18 @@ use std::os::fd::OwnedFd;
 use protocol::frame::control::Limits;
 use pyo3::pyfunction;
 
+pub(crate) mod attempt;
 mod descriptors;
 mod dumpable;
 mod landlock;
 mod limits;
+pub(crate) mod namespaces;
 mod policy;
 mod privileges;
 mod root;
 mod seccomp;
 mod session;
+pub(crate) mod trap;
 mod zygote;
 
 /// What the layers need to know.
@@ -32,6 +35,8 @@ pub(crate) struct Lock {
     pub(crate) limits: Limits,
     /// The address space that the zygote has mapped, in bytes.
     pub(crate) mapped: u64,
+    /// Whether the zygote is in namespaces of its own, and this process with it.
+    pub(crate) namespaces: bool,
     /// The zygote's process id.
     pub(crate) zygote: i32,
 }
@@ -45,12 +50,13 @@ struct Layer {
 }
 
 /// Every layer, in the order of application.
-const LAYERS: [Layer; 9] = [
+const LAYERS: [Layer; 10] = [
     Layer { name: "session", apply: session::apply },
     Layer { name: "descriptors", apply: descriptors::apply },
     Layer { name: "no_root", apply: root::apply },
     Layer { name: "not_dumpable", apply: dumpable::apply },
     Layer { name: "dies_with_zygote", apply: zygote::apply },
+    Layer { name: "namespaces", apply: namespaces::apply },
     Layer { name: "no_new_privileges", apply: privileges::apply },
     Layer { name: "landlock", apply: landlock::apply },
     Layer { name: "limits", apply: limits::apply },

@@ -1,56 +1,28 @@
-//! What scripts print: standard output and error of one call, each up to a limit, and not a byte more in memory.
-//! What becomes of the text lives in `cell`.
+//! What scripts print: standard output and error of one call, each up to a limit, kept on the page so that the node finds
+//! it when the cell dies. What becomes of the text lives in `cell`.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use protocol::abi::LARGEST_OUTPUT;
 use protocol::frame::cell::Output;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyString};
 
+use crate::page::{Page, Text};
+
 /// What stands where text was cut.
 const MARK: &str = "\n[cut]\n";
 
-/// The text so far.
-#[derive(Default)]
-struct Text {
-    kept: String,
-    cut: bool,
-}
-
-impl Text {
-    /// How many bytes still fit; nothing once something was cut.
-    fn free(&self) -> Option<usize> {
-        if self.cut { None } else { LARGEST_OUTPUT.checked_sub(self.kept.len()) }
-    }
-
-    /// Keeps what fits. `cut` says that `text` is only the first part of what was written.
-    fn push(&mut self, text: &str, cut: bool) {
-        if let Some(free) = self.free() {
-            let fits = head(text, free);
-            self.kept.push_str(fits);
-            self.cut = cut || fits.len() < text.len();
-        }
-    }
-}
-
 /// `sys.stdout` or `sys.stderr` of a cell: a text stream that can only be written.
 #[pyclass(name = "Stream", frozen)]
-pub(crate) struct Stream(Mutex<Text>);
+pub(crate) struct Stream(Text);
 
 impl Stream {
-    fn text(&self) -> MutexGuard<'_, Text> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The text since the last time, and whether it was cut.
     fn take(&self) -> (String, bool) {
-        let mut text = self.text();
-        if text.cut {
-            text.kept.push_str(MARK);
+        let (mut text, cut) = self.0.take();
+        if cut {
+            text.push_str(MARK);
         }
-        (std::mem::take(&mut text.kept), std::mem::take(&mut text.cut))
+        (text, cut)
     }
 }
 
@@ -59,12 +31,15 @@ impl Stream {
     /// Keeps what still fits; the number of characters written, as if all did.
     fn write(&self, text: &Bound<'_, PyString>) -> PyResult<usize> {
         let length = text.len()?;
-        let Some(free) = self.text().free() else { return Ok(length) };
-        // A character is at least one byte: what is further behind cannot fit, and is not converted. No lock is held
-        // meanwhile: Python may collect garbage here, and a finaliser may print.
-        let fits = length <= free;
-        let head = if fits { text.clone() } else { slice(text, free)? };
-        self.text().push(&head.to_string_lossy(), !fits);
+        let Some(free) = self.0.free() else { return Ok(length) };
+        // A character is at least one byte: what is further behind cannot fit, and is not converted.
+        let whole = length <= free;
+        let part = if whole { text.clone() } else { slice(text, free)? };
+        let written = part.to_string_lossy();
+        // Python may have collected garbage meanwhile, and a finaliser may have printed.
+        let Some(free) = self.0.free() else { return Ok(length) };
+        let fits = head(&written, free);
+        self.0.push(fits, !whole || fits.len() < written.len());
         Ok(length)
     }
 
@@ -149,9 +124,9 @@ impl Streams {
     ///
     /// # Errors
     /// Python's, for want of memory.
-    pub(crate) fn install(py: Python<'_>) -> PyResult<Self> {
-        let stream = || Py::new(py, Stream(Mutex::default()));
-        let streams = Self { stdout: stream()?, stderr: stream()? };
+    pub(crate) fn install(py: Python<'_>, page: &Page) -> PyResult<Self> {
+        let stream = |text| Py::new(py, Stream(text));
+        let streams = Self { stdout: stream(page.stdout())?, stderr: stream(page.stderr())? };
         let sys = py.import("sys")?;
         sys.setattr("stdout", &streams.stdout)?;
         sys.setattr("stderr", &streams.stderr)?;

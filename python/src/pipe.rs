@@ -1,8 +1,10 @@
 //! The cell's side of the pipe: whole frames in, whole frames out, over buffers that stay. What a frame says and what
-//! follows from it lives in `protocol` and `cell`.
+//! follows from it lives in `protocol` and `cell`, and in `ask` while a call runs.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::time::Duration;
 
 use protocol::frame::{self, HEADER, Header, Operation};
 use serde::Serialize;
@@ -45,12 +47,17 @@ pub(crate) struct Input {
     start: usize,
     /// Where what was read ends.
     end: usize,
+    /// Frames that came while a call looked for others, in their order: the next ones.
+    aside: VecDeque<(Header, Vec<u8>)>,
+    /// The body of the frame that was set aside and is being handled.
+    held: Vec<u8>,
 }
 
 impl Input {
     /// Frames from `socket`.
     pub(crate) fn new(socket: Rc<OwnedFd>) -> Self {
-        Self { socket, buffer: vec![0; KEPT], start: 0, end: 0 }
+        let (aside, held) = (VecDeque::new(), Vec::new());
+        Self { socket, buffer: vec![0; KEPT], start: 0, end: 0, aside, held }
     }
 
     /// The next frame. Reads as much as is there, so that calls that stand in the pipe cost one read together.
@@ -58,11 +65,59 @@ impl Input {
     /// # Errors
     /// The cell's end, for whatever reason.
     pub(crate) fn next(&mut self) -> Result<(Header, &[u8]), End> {
+        if let Some((header, body)) = self.aside.pop_front() {
+            self.held = body;
+            return Ok((header, &self.held));
+        }
         self.fill(HEADER)?;
+        let header = self.header()?;
+        self.fill(HEADER + header.length as usize)?;
+        self.take(header)
+    }
+
+    /// The next frame that has come whole and was not set aside, without waiting.
+    ///
+    /// # Errors
+    /// The node broke the protocol.
+    pub(crate) fn come(&mut self) -> Result<Option<(Header, &[u8])>, End> {
+        if self.end - self.start < HEADER {
+            return Ok(None);
+        }
+        let header = self.header()?;
+        let whole = self.end - self.start >= HEADER + header.length as usize;
+        if whole { self.take(header).map(Some) } else { Ok(None) }
+    }
+
+    /// Sets a frame aside, to be the next one after those that were set aside before.
+    pub(crate) fn set_aside(&mut self, header: Header, body: Vec<u8>) {
+        self.aside.push_back((header, body));
+    }
+
+    /// Waits until more can be read, at most that long, and reads it; whether there was more.
+    ///
+    /// # Errors
+    /// The cell's end, for whatever reason.
+    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> Result<bool, End> {
+        if !sys::readable(self.socket.as_fd(), timeout).map_err(|_| End::Closed)? {
+            return Ok(false);
+        }
+        let size =
+            if self.end - self.start < HEADER { HEADER } else { HEADER + self.header()?.length as usize };
+        if self.buffer.len() - self.start < size || self.end == self.buffer.len() {
+            self.make_room(size)?;
+        }
+        self.read().map(|()| true)
+    }
+
+    /// The header at the front of what was read.
+    fn header(&self) -> Result<Header, End> {
         let bytes = self.buffer.get(self.start..).and_then(<[u8]>::first_chunk).ok_or(End::Malformed)?;
-        let header = Header::decode(*bytes).map_err(|_| End::Malformed)?;
+        Header::decode(*bytes).map_err(|_| End::Malformed)
+    }
+
+    /// Takes the frame at the front, which is there as a whole.
+    fn take(&mut self, header: Header) -> Result<(Header, &[u8]), End> {
         let size = HEADER + header.length as usize;
-        self.fill(size)?;
         let body = self.start + HEADER..self.start + size;
         self.start += size;
         Ok((header, self.buffer.get(body).ok_or(End::Malformed)?))
@@ -74,13 +129,21 @@ impl Input {
             self.make_room(size)?;
         }
         while self.end - self.start < size {
-            let free = self.buffer.get_mut(self.end..).ok_or(End::Malformed)?;
-            match sys::read(self.socket.as_fd(), free) {
-                Ok(0) | Err(_) => return Err(End::Closed),
-                Ok(read) => self.end += read,
-            }
+            self.read()?;
         }
         Ok(())
+    }
+
+    /// Reads as much as is there, and waits until something is.
+    fn read(&mut self) -> Result<(), End> {
+        let free = self.buffer.get_mut(self.end..).ok_or(End::Malformed)?;
+        match sys::read(self.socket.as_fd(), free) {
+            Ok(0) | Err(_) => Err(End::Closed),
+            Ok(read) => {
+                self.end += read;
+                Ok(())
+            }
+        }
     }
 
     /// Makes the buffer hold `size` bytes from `start` on.

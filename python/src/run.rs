@@ -3,21 +3,27 @@
 
 use std::time::Instant;
 
-use protocol::abi::{Kind, LARGEST_OUTPUT};
+use protocol::Format;
+use protocol::abi::{Kind, LARGEST_OUTPUT, LONGEST_NOTICE, MOST_NOTICES};
 use protocol::frame::cell::{Call, Function, Load, Reason};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
-use pyo3::types::{PyModule, PyString, PyType};
+use pyo3::types::{PyModule, PyString, PyTuple, PyType};
 
 use crate::codec::{self, Problem};
 use crate::contract;
+use crate::page::Name;
 use crate::traceback::{self, Account, Origin};
 
-/// Largest result, in bytes: a frame holds it and what was printed.
-const LARGEST_RESULT: usize = protocol::frame::LARGEST - 3 * LARGEST_OUTPUT;
+/// Largest result, in bytes: a frame holds it, what was printed, and notices.
+const LARGEST_RESULT: usize =
+    protocol::frame::LARGEST - 3 * LARGEST_OUTPUT - MOST_NOTICES * 4 * LONGEST_NOTICE;
 
-/// `co_flags` of functions that return a coroutine or an asynchronous generator.
-const ASYNC: u32 = 0x80 | 0x200;
+/// `co_flags` of functions that return a coroutine.
+const COROUTINE: u32 = 0x80;
+
+/// `co_flags` of functions that return an asynchronous generator.
+const ASYNC_GENERATOR: u32 = 0x200;
 
 /// Why a call has no result.
 pub(crate) enum Failure {
@@ -27,8 +33,8 @@ pub(crate) enum Failure {
     Raised(PyErr),
     /// There is no such function in the script.
     Missing(String),
-    /// The result breaks its contract.
-    Invalid(Problem),
+    /// The result breaks its contract; the line at which the function begins.
+    Invalid(Problem, Option<u32>),
     /// The node asks for what this kind of script has not.
     Malformed,
 }
@@ -41,8 +47,30 @@ pub(crate) struct Script<'py> {
     /// Whether the entrypoint can be called with an input.
     takes_input: bool,
     many: Option<Bound<'py, PyAny>>,
+    /// The type of what an asynchronous function returns.
+    coroutine: Bound<'py, PyAny>,
     /// How the script's own frames are known.
     pub(crate) origin: Origin,
+}
+
+/// A call whose input was read.
+pub(crate) struct Prepared<'py> {
+    function: Bound<'py, PyAny>,
+    arguments: Vec<Bound<'py, PyAny>>,
+    result: Expected,
+    format: Format,
+}
+
+/// What a result must be.
+enum Expected {
+    /// A macro's result.
+    Result,
+    /// As many of them.
+    Results(usize),
+    /// A post; none means the one that was given, as the transform has changed it.
+    Post,
+    /// Anything that can be written.
+    Any,
 }
 
 /// Compiles a text like a file of the script: `mode` as `compile` has it, the flags those of `ast`.
@@ -57,11 +85,16 @@ pub(crate) fn compile<'py>(
 
 impl<'py> Script<'py> {
     /// Compiles the script, runs its top level and finds its functions. `starved` is called when it ran out of memory,
-    /// before anything is told about it.
+    /// before anything is told about it; `refused` is where the lock notes what it refused.
     ///
     /// # Errors
     /// Why it cannot be used.
-    pub(crate) fn load(py: Python<'py>, load: &Load, starved: impl FnOnce()) -> Result<Self, Account> {
+    pub(crate) fn load(
+        py: Python<'py>,
+        load: &Load,
+        refused: &Name,
+        starved: impl FnOnce(),
+    ) -> Result<Self, Account> {
         let mut origin = Origin { file: format!("{}.py", load.slug), module: load.slug.clone() };
         let code = compile(py, &load.body, &origin.file, 0)
             .map_err(|error| traceback::uncompiled(py, &error, &origin))?;
@@ -71,14 +104,22 @@ impl<'py> Script<'py> {
                 if error.is_instance_of::<PyMemoryError>(py) {
                     starved();
                 }
-                return Err(traceback::raised(py, &error, &origin));
+                return Err(traceback::raised(py, &error, &origin, refused));
             }
         };
         let entrypoint = found(&module, &load.entrypoint)?;
         // What is not asked of every kind is not looked at: that costs as much as the rest of the loading.
         let many = (load.kind == Kind::Macro).then(|| found(&module, "render_many").ok()).flatten();
         let takes_input = load.kind != Kind::Utility || takes_input(&entrypoint);
-        Ok(Self { kind: load.kind, module, entrypoint, takes_input, many, origin })
+        let coroutine = py.import("types").and_then(|types| types.getattr("CoroutineType"));
+        let coroutine = coroutine.map_err(|error| traceback::raised(py, &error, &origin, refused))?;
+        Ok(Self { kind: load.kind, module, entrypoint, takes_input, many, coroutine, origin })
+    }
+
+    /// Whether one of its functions that callers know is asynchronous.
+    pub(crate) fn asynchronous(&self) -> bool {
+        let functions = [Some(&self.entrypoint), self.many.as_ref()];
+        functions.into_iter().flatten().any(|function| flags(function) & COROUTINE != 0)
     }
 
     /// Whether it has a `render_many`.
@@ -86,47 +127,86 @@ impl<'py> Script<'py> {
         self.many.is_some()
     }
 
-    /// Runs one call and writes its result into `value`; how long the script ran, in µs.
+    /// Reads the input of a call. Nothing of the script runs.
     ///
     /// # Errors
-    /// Why there is no result.
-    pub(crate) fn answer(
-        &self,
-        py: Python<'py>,
-        call: &Call<'_>,
-        value: &mut Vec<u8>,
-    ) -> Result<u64, Failure> {
+    /// Why it cannot be called.
+    pub(crate) fn prepare(&self, py: Python<'py>, call: &Call<'_>) -> Result<Prepared<'py>, Failure> {
         let format = call.format;
         let read = |root: &str| codec::read(py, format, call.input, root).map_err(Failure::Refused);
-        let (result, run) = match (call.function, self.kind, &self.many) {
+        let (function, arguments, result) = match (call.function, self.kind, &self.many) {
             (Function::Render, Kind::Macro, _) => {
                 let input = read("payload.context")?;
                 contract::context(&input, "payload.context").map_err(Failure::Refused)?;
-                let (result, run) = timed(&self.entrypoint, Some(input))?;
-                contract::result(&result, "result").map_err(Failure::Invalid)?;
-                (result, run)
+                (self.entrypoint.clone(), vec![input], Expected::Result)
             }
             (Function::RenderMany, Kind::Macro, Some(many)) => {
                 let input = read("payload.contexts")?;
                 let count = contract::contexts(&input, "payload.contexts").map_err(Failure::Refused)?;
-                let (result, run) = timed(many, Some(input))?;
-                contract::results(&result, count, "result").map_err(Failure::Invalid)?;
-                (result, run)
+                (many.clone(), vec![input], Expected::Results(count))
+            }
+            (Function::Transform, Kind::Transform, _) => {
+                let (post, context) =
+                    contract::to_transform(&read("payload")?, "payload").map_err(Failure::Refused)?;
+                (self.entrypoint.clone(), vec![post, context], Expected::Post)
             }
             (Function::Main, Kind::Utility, _) => {
                 let input = read("payload.input")?;
-                match call.entrypoint {
+                let (function, takes_input) = match call.entrypoint {
                     Some(name) => {
                         let function = self.named(name)?;
-                        timed(&function, takes_input(&function).then_some(input))?
+                        let takes_input = takes_input(&function);
+                        (function, takes_input)
                     }
-                    None => timed(&self.entrypoint, self.takes_input.then_some(input))?,
-                }
+                    None => (self.entrypoint.clone(), self.takes_input),
+                };
+                (function, takes_input.then_some(input).into_iter().collect(), Expected::Any)
             }
             _ => return Err(Failure::Malformed),
         };
-        codec::write(format, &result, "result", LARGEST_RESULT, value).map_err(Failure::Invalid)?;
+        Ok(Prepared { function, arguments, result, format })
+    }
+
+    /// Runs one call and writes its result into `value`; how long the script ran, in µs.
+    ///
+    /// # Errors
+    /// Why there is no result.
+    pub(crate) fn answer(&self, call: Prepared<'py>, value: &mut Vec<u8>) -> Result<u64, Failure> {
+        let start = Instant::now();
+        let function = &call.function;
+        let mut result = self.run(function, &call.arguments).map_err(Failure::Raised)?;
+        let run = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if let (Expected::Post, true, [post, ..]) =
+            (&call.result, result.is_none(), call.arguments.as_slice())
+        {
+            result = post.clone();
+        }
+        match call.result {
+            Expected::Result => contract::result(&result, "result"),
+            Expected::Results(count) => contract::results(&result, count, "result"),
+            Expected::Post => contract::post(&result, "result"),
+            Expected::Any => Ok(()),
+        }
+        .and_then(|()| codec::write(call.format, &result, "result", LARGEST_RESULT, value))
+        .map_err(|problem| Failure::Invalid(problem, line_of(function)))?;
         Ok(run)
+    }
+
+    /// Calls a function; an asynchronous one is run to its end.
+    fn run(
+        &self,
+        function: &Bound<'py, PyAny>,
+        arguments: &[Bound<'py, PyAny>],
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let result = match arguments {
+            [] => function.call0(),
+            [input] => function.call1((input,)),
+            several => function.call1(PyTuple::new(function.py(), several)?),
+        }?;
+        if result.get_type().is(&self.coroutine) {
+            return function.py().import("callboard._loop")?.getattr("run")?.call1((result,));
+        }
+        Ok(result)
     }
 
     /// A function that a call names: one of the script itself, and not one that its author hides.
@@ -144,20 +224,6 @@ impl<'py> Script<'py> {
             Err(missing("is no function of this script"))
         }
     }
-}
-
-/// Calls a function; its result and how long it ran, in µs.
-fn timed<'py>(
-    function: &Bound<'py, PyAny>,
-    input: Option<Bound<'py, PyAny>>,
-) -> Result<(Bound<'py, PyAny>, u64), Failure> {
-    let start = Instant::now();
-    let result = match input {
-        Some(input) => function.call1((input,)),
-        None => function.call0(),
-    };
-    let run = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
-    Ok((result.map_err(Failure::Raised)?, run))
 }
 
 /// Runs the top level of a script in a new module.
@@ -193,12 +259,20 @@ fn found<'py>(module: &Bound<'py, PyModule>, name: &str) -> Result<Bound<'py, Py
     if !function.is_callable() {
         return Err(missing("is no function"));
     }
-    let flags: u32 =
-        function.getattr("__code__").and_then(|code| code.getattr("co_flags")?.extract()).unwrap_or(0);
-    if flags & ASYNC != 0 {
-        return Err(missing("is asynchronous; async entrypoints are not supported yet"));
+    if flags(&function) & ASYNC_GENERATOR != 0 {
+        return Err(missing("is an asynchronous generator: it has no result to return"));
     }
     Ok(function)
+}
+
+/// The line at which a function begins.
+fn line_of(function: &Bound<'_, PyAny>) -> Option<u32> {
+    function.getattr("__code__").and_then(|code| code.getattr("co_firstlineno")?.extract()).ok()
+}
+
+/// What the compiler says of a function; nothing of what is none.
+fn flags(function: &Bound<'_, PyAny>) -> u32 {
+    function.getattr("__code__").and_then(|code| code.getattr("co_flags")?.extract()).unwrap_or(0)
 }
 
 /// Whether a function has a parameter that one positional argument can go to; if it does not tell, it has.

@@ -5,6 +5,7 @@ use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
+use std::time::Duration;
 
 use pyo3::Python;
 
@@ -187,6 +188,25 @@ pub(crate) fn wait(first: BorrowedFd<'_>, second: BorrowedFd<'_>) -> io::Result<
     uninterrupted(|| check(unsafe { libc::poll(entries.as_mut_ptr(), 2, -1) }))?;
     let [first, second] = entries;
     Ok((first.revents != 0, second.revents != 0))
+}
+
+/// Waits until a descriptor can be read or has come to its end, at most that long; whether it can. A signal ends the
+/// wait early.
+///
+/// # Errors
+/// What `ppoll` says.
+pub(crate) fn readable(descriptor: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool> {
+    let mut entry = libc::pollfd { fd: descriptor.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let limit = timeout.map(|timeout| libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: libc::c_long::from(timeout.subsec_nanos()),
+    });
+    let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the pointers are to one entry and to a `timespec` or null; both outlive the call.
+    match check(unsafe { libc::ppoll(&raw mut entry, 1, limit, std::ptr::null()) }) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+        ready => Ok(ready? > 0),
+    }
 }
 
 /// Reads what is there, at most a buffer full; 0 at the end.

@@ -10,6 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PySlice, PyString, PyType};
 
 use crate::output;
+use crate::page::Name;
+use crate::refusal::{self, Refusal};
 
 /// Most bytes of the whole text.
 const LARGEST: usize = 8 * 1024;
@@ -43,17 +45,20 @@ pub(crate) struct Account {
     pub(crate) exception: String,
     /// The innermost line in the script.
     pub(crate) line: Option<u32>,
+    /// What the lock refused, if that is why.
+    pub(crate) refused: Option<String>,
 }
 
 impl Account {
     /// A failure that no exception stands for.
     pub(crate) const fn plain(reason: Reason, exception: String) -> Self {
-        Self { reason, exception, line: None }
+        Self { reason, exception, line: None, refused: None }
     }
 }
 
-/// What is told of an exception that the script raised.
-pub(crate) fn raised(py: Python<'_>, error: &PyErr, origin: &Origin) -> Account {
+/// What is told of an exception that the script raised; `refused` is what the lock refused to the call last.
+pub(crate) fn raised(py: Python<'_>, error: &PyErr, origin: &Origin, refused: &Name) -> Account {
+    let refusal = refusal::behind(py, error, refused);
     let reason = if error.is_instance_of::<PyMemoryError>(py) { Reason::Memory } else { Reason::Raised };
     let value = error.value(py);
     let frames = Frames::of(error.traceback(py).map(Bound::into_any), &origin.file);
@@ -65,7 +70,11 @@ pub(crate) fn raised(py: Python<'_>, error: &PyErr, origin: &Origin) -> Account 
             let _ = write!(exception, " (line {line})");
         }
     }
-    Account { reason, exception: cut(exception), line: frames.line() }
+    if let Some(Refusal { name, advice, told: false }) = &refusal {
+        let _ = write!(exception, "\n{name} is refused: {advice}");
+    }
+    let refused = refusal.map(|refusal| refusal.name);
+    Account { reason, exception: cut(exception), line: frames.line(), refused }
 }
 
 /// What is told of a script that does not compile.
@@ -75,7 +84,7 @@ pub(crate) fn uncompiled(py: Python<'_>, error: &PyErr, origin: &Origin) -> Acco
     let value = error.value(py);
     let syntax = error.is_instance_of::<PySyntaxError>(py);
     let line = if syntax { value.getattr("lineno").and_then(|line| line.extract()).ok() } else { None };
-    Account { reason, exception: cut(headline(value, origin)), line }
+    Account { reason, exception: cut(headline(value, origin)), line, refused: None }
 }
 
 /// The exceptions that led to this one, nearest first, and how.

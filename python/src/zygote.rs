@@ -12,6 +12,8 @@ use protocol::frame::control::{self, FromZygote, Limits, Ready, ToZygote};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::lock::{Lock, namespaces};
+use crate::refusal::Refused;
 use crate::{cell, sys};
 
 /// Imports what scripts are likely to use.
@@ -20,8 +22,18 @@ const PRELOAD: &CStr = text(concat!(include_str!("../callboard/preload.py"), "\0
 /// Keeps the rest of the standard library in memory.
 const LIBRARY: &CStr = text(concat!(include_str!("../callboard/library.py"), "\0"));
 
-/// The module `callboard` that scripts import.
-const CALLBOARD: &CStr = text(concat!(include_str!("../callboard/__init__.py"), "\0"));
+/// The package `callboard` that scripts import: source, file and module of each part, in the order that they import
+/// each other.
+const CALLBOARD: [[&CStr; 3]; 4] = [
+    [
+        text(concat!(include_str!("../callboard/errors.py"), "\0")),
+        c"callboard/errors.py",
+        c"callboard.errors",
+    ],
+    [text(concat!(include_str!("../callboard/_loop.py"), "\0")), c"callboard/_loop.py", c"callboard._loop"],
+    [text(concat!(include_str!("../callboard/llm.py"), "\0")), c"callboard/llm.py", c"callboard.llm"],
+    [text(concat!(include_str!("../callboard/__init__.py"), "\0")), c"callboard/__init__.py", c"callboard"],
+];
 
 const fn text(source: &'static str) -> &'static CStr {
     match CStr::from_bytes_with_nul(source.as_bytes()) {
@@ -39,25 +51,32 @@ impl From<io::Error> for Broken {
     }
 }
 
-/// Serves the control socket on standard input; does not return.
+/// Serves the control socket on standard input; does not return. With `network` it stays in the machine's network.
 ///
 /// # Errors
 /// Python's, before the zygote is ready.
 #[pyfunction]
-pub(crate) fn zygote(py: Python<'_>) -> PyResult<()> {
+pub(crate) fn zygote(py: Python<'_>, network: bool) -> PyResult<()> {
     let modules = preload(py)?;
-    match Zygote::new().and_then(|zygote| zygote.serve(py, modules)) {
+    match Zygote::new(network).and_then(|zygote| zygote.serve(py, modules)) {
         Ok(()) => sys::exit(0),
         Err(Broken(status)) => sys::exit(status),
     }
 }
 
-/// Loads the standard library, some of it as modules and the rest as code, and the module `callboard`, and moves it all
+/// Loads the standard library, some of it as modules and the rest as code, and the package `callboard`, and moves it all
 /// out of the garbage collector's sight, so that cells do not copy its pages. How many modules there are then.
 fn preload(py: Python<'_>) -> PyResult<u32> {
     py.run(PRELOAD, Some(&PyDict::new(py)), None)?;
     py.run(LIBRARY, Some(&PyDict::new(py)), None)?;
-    PyModule::from_code(py, CALLBOARD, c"callboard/__init__.py", c"callboard")?;
+    for [source, file, name] in CALLBOARD {
+        PyModule::from_code(py, source, file, name)?;
+    }
+    py.import("callboard")?.setattr("Refused", py.get_type::<Refused>())?;
+    let leave = wrap_pyfunction!(cell::leave, py)?;
+    for module in ["os", "posix"] {
+        py.import(module)?.setattr("_exit", &leave)?;
+    }
     let gc = py.import("gc")?;
     gc.call_method0("collect")?;
     gc.call_method0("freeze")?;
@@ -73,10 +92,12 @@ struct Zygote {
     cells: HashMap<i32, u64>,
     /// Address space of a cell at its birth, in bytes.
     mapped: u64,
+    /// Whether it is in namespaces of its own.
+    namespaces: bool,
 }
 
 impl Zygote {
-    fn new() -> Result<Self, Broken> {
+    fn new(network: bool) -> Result<Self, Broken> {
         // The terminal sends Ctrl-C to every process of the node; what follows from it is the node's business.
         sys::ignore(libc::SIGINT)?;
         Ok(Self {
@@ -85,6 +106,8 @@ impl Zygote {
             null: std::fs::File::options().read(true).write(true).open("/dev/null")?.into(),
             cells: HashMap::new(),
             mapped: sys::mapped()?,
+            // Last: there are no files afterwards.
+            namespaces: namespaces::enter(network),
         })
     }
 
@@ -130,7 +153,8 @@ impl Zygote {
         let zygote = sys::pid();
         let child = match sys::fork(py) {
             Ok(None) => {
-                let lock = crate::lock::Lock { pipe, page, null, limits, mapped: self.mapped, zygote };
+                let (mapped, namespaces) = (self.mapped, self.namespaces);
+                let lock = Lock { pipe, page, null, limits, mapped, namespaces, zygote };
                 cell::live(py, lock)
             }
             Ok(Some(child)) => child,

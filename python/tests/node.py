@@ -18,13 +18,17 @@ LIBRARY = os.environ.get("CALLBOARD_CELL")
 BOOT = Path(__file__).parent.parent / "callboard" / "boot.py"
 
 OPERATIONS = {
-    "load": 1, "call": 2, "compile": 3, "hello": 128, "loaded": 129, "return": 130, "raised": 131,
-    "invalid": 132, "refused": 133, "skipped": 134, "compiled": 135,
+    "load": 1, "call": 2, "compile": 3, "answer": 4, "cancel": 5, "attempt": 6, "hello": 128, "loaded": 129,
+    "return": 130, "raised": 131, "invalid": 132, "refused": 133, "skipped": 134, "compiled": 135, "ask": 136,
+    "drop": 137, "attempted": 138,
 }  # fmt: skip
 NAMES = {number: name for name, number in OPERATIONS.items()}
 
 # Where the page's text about frames begins.
-FRAMES = 64
+FRAMES = 128
+# Where what was printed begins.
+OUTPUT = 4096
+PAGE = OUTPUT + 2 * 65536
 NEVER = 2**64 - 1
 MEMORY = 256 << 20
 # More than any test needs; what waits this long has failed.
@@ -34,12 +38,13 @@ PATIENCE = 30
 class Zygote:
     """A running zygote. What is to run `before` its boot could not run in a cell."""
 
-    def __init__(self, before=""):
+    def __init__(self, before="", network=False):
         if not LIBRARY:
             raise RuntimeError("set CALLBOARD_CELL to the path of libcallboard_cell.so")
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(PATIENCE)
         command = [sys.executable, "-I", "-S", "-B", "-c", before + BOOT.read_text(), LIBRARY]
+        command += ["network"] if network else []
         self.process = subprocess.Popen(command, stdin=theirs, env={}, cwd="/")
         theirs.close()
         self.numbers = 0
@@ -95,7 +100,7 @@ class Cell:
         self.pipe, theirs = socket.socketpair()
         self.pipe.settimeout(PATIENCE)
         self.page = os.memfd_create("page")
-        os.ftruncate(self.page, 4096)
+        os.ftruncate(self.page, PAGE)
         os.lseek(self.page, FRAMES, os.SEEK_SET)
         self.withdraw_from(NEVER)
         message = {"op": "fork", "cell": self.number, "limits": {"memory": memory}}
@@ -110,13 +115,23 @@ class Cell:
         """Withdraws the calls from this one on."""
         os.pwrite(self.page, struct.pack("<Q", sequence), 8)
 
+    def cancel(self, sequence):
+        """Tells the cell that a call which it has begun should end."""
+        os.pwrite(self.page, struct.pack("<Q", sequence), 40)
+        self.write("cancel", {}, sequence)
+
+    @property
+    def waits(self):
+        """The call that waits for something to happen; zero when none does."""
+        return struct.unpack("<Q", os.pread(self.page, 8, 48))[0]
+
     def frames(self):
         """Where the script stood when it was asked, or crashed."""
-        return os.pread(self.page, 4096, FRAMES)
+        return os.pread(self.page, OUTPUT - FRAMES, FRAMES)
 
     def ask_where(self):
         """Has the cell write where the script stands."""
-        os.pwrite(self.page, bytes(4096 - FRAMES), FRAMES)
+        os.pwrite(self.page, bytes(OUTPUT - FRAMES), FRAMES)
         os.lseek(self.page, FRAMES, os.SEEK_SET)
         os.kill(self.pid, signal.SIGUSR1)
 
@@ -156,10 +171,10 @@ class Cell:
             raise AssertionError(f"asked {sequence}, answered {answered}")
         return name, reply
 
-    def load(self, body, kind="macro", slug="demo", entrypoint=None):
+    def load(self, body, kind="macro", slug="demo", entrypoint=None, **more):
         """Loads a script."""
         entrypoint = entrypoint or {"macro": "render", "utility": "main", "transform": "transform"}[kind]
-        load = {"project": "p", "slug": slug, "kind": kind, "entrypoint": entrypoint, "body": body}
+        load = {"project": "p", "slug": slug, "kind": kind, "entrypoint": entrypoint, "body": body, **more}
         return self.ask("load", load)
 
     def call(self, text, function="main", **more):

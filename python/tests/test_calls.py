@@ -102,7 +102,9 @@ class Macros(Case):
         ]:
             with self.subTest(result=result):
                 context = {"env": {"isPreview": True}, "params": {"r": result}}
-                self.assertEqual(self.render(json.dumps(context)), ("invalid", {"path": path, "problem": problem}))
+                name, complaint = self.render(json.dumps(context))
+                self.assertGreater(complaint.pop("line"), 0)
+                self.assertEqual((name, complaint), ("invalid", {"path": path, "problem": problem}))
 
     def test_a_value_that_no_result_may_hold_is_invalid_with_its_path(self):
         self.macro("def render(context):\n    return {'html': '', 'data': {'items': [1, {2}]}}")
@@ -141,6 +143,7 @@ class Macros(Case):
         ]:
             with self.subTest(result=result):
                 answer = self.cell.call(contexts % result, "renderMany")
+                self.assertGreater(answer[1].pop("line"), 0)
                 self.assertEqual(answer, ("invalid", {"path": path, "problem": problem}))
 
 

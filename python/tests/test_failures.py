@@ -72,8 +72,7 @@ class Loading(Case):
         for body, words in [
             ("def render(c): pass", "`main` is not defined"),
             ("main = 5", "`main` is no function"),
-            ("async def main(): pass", "`main` is asynchronous; async entrypoints are not supported yet"),
-            ("async def main(): yield 1", "`main` is asynchronous; async entrypoints are not supported yet"),
+            ("async def main(): yield 1", "`main` is an asynchronous generator: it has no result to return"),
         ]:
             with self.subTest(body=body):
                 answer = self.cell().load(body, "utility")
@@ -250,8 +249,10 @@ class Ending(Case):
 
     def test_a_crash_of_the_interpreter_ends_the_cell_and_leaves_the_scripts_line_on_its_page(self):
         cell = zygote.cell()
-        crash = "f.__code__ = f.__code__.replace(co_code=bytes([100, 250]) * 500)"
-        cell.load(f"def f(): pass\ndef main():\n    {crash}\n    f()", "utility")
+        # A constant sixteen gigabytes past the end of the others.
+        far = "[op['EXTENDED_ARG'], 127, *[op['EXTENDED_ARG'], 255] * 2, op['LOAD_CONST'], 255]"
+        crash = f"f.__code__ = f.__code__.replace(co_code=bytes({far}) * 100)"
+        cell.load(f"from dis import opmap as op\ndef f(): pass\ndef main():\n    {crash}\n    f()", "utility")
         cell.write("call", node.call("null"))
         with self.assertRaises(EOFError):
             cell.receive()

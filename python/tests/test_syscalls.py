@@ -81,7 +81,7 @@ class Policy(unittest.TestCase):
     def test_every_entry_has_a_reason_and_stands_once(self):
         self.assertTrue(all(reason for _, _, _, reason in POLICY))
         self.assertEqual(len({number for _, number, _, _ in POLICY}), len(POLICY))
-        self.assertEqual({word for _, _, word, _ in POLICY}, {"allow", "unexecutable", "kill"})
+        self.assertEqual({word for _, _, word, _ in POLICY}, {"allow", "unexecutable", "refuse", "kill"})
 
     def test_every_allowed_call_can_be_made(self):
         allowed = {name: number for name, number in self.names("allow").items() if name not in SPECIAL}

@@ -101,6 +101,20 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Lets the next `times` visits of a point in the node's code panic.
+    ///
+    /// # Panics
+    /// The node has no such point, or is a build without the feature `faults`.
+    pub async fn strike(&self, point: &str, times: u64) {
+        let body = json!({"point": point, "times": times}).to_string();
+        let answer = self.nats.request("faults.strike", body.into()).await;
+        let answer = answer.expect("a program with the feature `faults`: run `make build`");
+        let answer: Value = serde_json::from_slice(&answer.payload).expect("JSON");
+        assert_eq!(answer["armed"], true, "no such point: {point}");
+    }
+}
+
 /// The headers of a MessagePack request.
 #[must_use]
 pub fn packed() -> HeaderMap {

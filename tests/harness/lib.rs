@@ -4,8 +4,11 @@
 
 pub mod broker;
 pub mod client;
+pub mod figures;
+pub mod model;
 pub mod node;
 pub mod processes;
+pub mod proxy;
 pub mod script;
 pub mod stage;
 pub mod swapper;

@@ -21,7 +21,9 @@ const STOPPED: Duration = Duration::from_secs(20);
 pub struct Options {
     scripts: Vec<(PathBuf, String)>,
     settings: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
     arguments: Vec<String>,
+    configuration: String,
     roles: Option<String>,
     data: Option<Arc<TempDir>>,
 }
@@ -44,6 +46,20 @@ impl Options {
     #[must_use]
     pub fn setting(mut self, key: &str, value: &str) -> Self {
         self.settings.push((format!("CALLBOARD_{key}"), value.to_owned()));
+        self
+    }
+
+    /// With more lines in its configuration file.
+    #[must_use]
+    pub fn configured(mut self, lines: &str) -> Self {
+        self.configuration.push_str(lines);
+        self
+    }
+
+    /// With a variable in its environment that is none of its own.
+    #[must_use]
+    pub fn environment(mut self, key: &str, value: &str) -> Self {
+        self.environment.push((key.to_owned(), value.to_owned()));
         self
     }
 
@@ -119,12 +135,17 @@ impl Node {
             std::fs::write(path, text).expect("a script");
         }
         let mut command = program();
+        let configuration = data.path().join("callboard.toml");
+        if !options.configuration.is_empty() {
+            std::fs::write(&configuration, &options.configuration).expect("a configuration");
+            command.env("CALLBOARD_CONFIG", &configuration);
+        }
         match &options.roles {
             Some(roles) => command.args(["node", "--roles", roles]),
             None => command.arg("dev"),
         };
         command.args(broker).arg("--data").arg(data.path()).args(&options.arguments);
-        command.envs(options.settings.iter().map(|(key, value)| (key, value)));
+        command.envs(options.settings.iter().chain(&options.environment).map(|(key, value)| (key, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("callboard starts");
         let stdout = Captured::of(child.stdout.take().expect("a pipe"));
@@ -204,11 +225,17 @@ impl Node {
 
     /// Sends `signal` and waits for its end.
     #[must_use]
-    pub fn end(mut self, signal: rustix::process::Signal) -> Stopped {
-        let family = self.family();
-        let begin = Instant::now();
+    pub fn end(self, signal: rustix::process::Signal) -> Stopped {
         let pid = rustix::process::Pid::from_child(&self.child);
+        let family = self.family();
         rustix::process::kill_process(pid, signal).expect("a node that can be signalled");
+        self.ended(&family)
+    }
+
+    /// Waits for its end, which something else brings about. `family` is whom it must not leave behind.
+    #[must_use]
+    pub fn ended(mut self, family: &[Process]) -> Stopped {
+        let begin = Instant::now();
         let status =
             wait::until("the node's end", STOPPED, || self.child.try_wait().expect("the node's state"));
         let took = begin.elapsed();

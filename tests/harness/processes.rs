@@ -71,6 +71,16 @@ impl Process {
         self.signal(Signal::STOP);
     }
 
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Asks it to stop, as a service manager does, without waiting for its end.
+    pub fn ask_to_stop(&self) {
+        self.signal(Signal::TERM);
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).expect("a process id");
         if self.runs() {

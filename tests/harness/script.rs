@@ -22,6 +22,12 @@ pub fn file(slug: &str, kind: &str, entrypoint: &str, body: &str) -> String {
     )
 }
 
+/// The same script, asking for capabilities: `"llm"`, or several in one text divided by commas.
+#[must_use]
+pub fn asking(capabilities: &str, file: &str) -> String {
+    file.replacen("\nversion: 1\n", &format!("\nversion: 1\ncapabilities: [{capabilities}]\n"), 1)
+}
+
 /// A macro's context with these parameters and nothing else that it could depend on.
 #[must_use]
 pub fn context(params: &serde_json::Value) -> serde_json::Value {

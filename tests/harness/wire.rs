@@ -62,6 +62,12 @@ impl Wire {
         self.write(&bytes);
     }
 
+    /// Waits until the broker has taken all that was sent to it.
+    pub fn settle(&mut self) {
+        self.write(b"PING\r\n");
+        while self.line() != "PONG" {}
+    }
+
     /// The next message.
     pub fn receive(&mut self) -> Received {
         loop {

@@ -49,6 +49,10 @@ async fn accounts_let_each_do_its_own_and_nothing_else() {
     assert!(application.call("script.list", &json!({})).await.is_ok());
     let operator = Client::connect_as(&broker.url(), "operator", "o-pw").await;
     assert!(operator.call("supervisor.status", &json!({})).await.is_ok());
+    let all = operator.call("supervisor.status", &json!({"cluster": true})).await;
+    assert_eq!(all.data()["nodes"][0]["answered"], true, "{}", all.body);
+    let resize = json!({"node": node.name(), "resize": {"places": 2}});
+    assert_eq!(operator.call("supervisor.pool", &resize).await.data()["pool"]["places"], 2);
 
     // Neither may listen to what others ask, nor ask what is not theirs. The broker says so in its log.
     let mut overheard = application.nats().subscribe("macro.render").await.unwrap();

@@ -189,6 +189,7 @@ fn the_doctor_finds_nothing_wrong_where_tests_run() {
     command.env("CALLBOARD_NATS_SERVER", tools::nats_server());
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stdout).contains("executable_memory"), "{}", text(&output.stdout));
     let mut command = node::program();
     command.args(["doctor", "--json"]).env("CALLBOARD_NODE__DATA", data.path());
     command

@@ -2,6 +2,7 @@
 
 mod cancels;
 pub(crate) mod deaths;
+mod explained;
 
 use std::time::{Duration, Instant};
 
@@ -243,5 +244,19 @@ async fn a_node_that_is_full_says_so_at_once() {
         answers.iter().all(|answer| ["OVERLOADED", "PY_TIMEOUT", "PY_PROCESS_DOWN"].contains(&answer.code()))
     );
     assert!(begin.elapsed() < Duration::from_secs(5));
+    stage.close();
+}
+
+#[tokio::test]
+async fn who_is_turned_away_is_told_when_the_queue_will_have_gone() {
+    let stage = Stage::with(options().setting("WORKER__PLACES", "1").setting("WORKER__QUEUE", "4")).await;
+    let context = script::context(&json!({"case": "while", "seconds": 0.3}));
+    let payload = json!({"script": "cases", "context": context});
+    assert!(stage.client.call("macro.render", &payload).await.is_ok());
+    let answers = join_all((0..12).map(|_| stage.client.call("macro.render", &payload))).await;
+    let full = answers.iter().filter(|answer| answer.code() == "OVERLOADED");
+    let told: Vec<u64> = full.filter_map(|answer| answer.details()["retryAfterMs"].as_u64()).collect();
+    // A project may fill three quarters of the queue; each call takes its 0.3 s, or more on a busy machine.
+    assert!(!told.is_empty() && told.iter().all(|ms| (850..=10_000).contains(ms)), "{told:?}");
     stage.close();
 }

@@ -1,14 +1,26 @@
 //! The black-box suite: the real program on a real broker, and the rules that the repository keeps. One file a theme.
 
 mod accounts;
+mod asks;
 mod batches;
+#[path = "../security/canaries.rs"]
+mod canaries;
 mod cli;
 mod clients;
 mod content;
 mod deadlines;
 mod envelope;
+#[path = "../security/forgeries.rs"]
+mod forgeries;
+mod fresh;
 mod macros;
+mod programs;
+mod repeats;
 mod scripts;
 mod service;
+mod supervisor;
 mod tidy;
+#[path = "../security/traces.rs"]
+mod traces;
+mod transforms;
 mod utility;

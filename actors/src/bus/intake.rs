@@ -2,26 +2,33 @@
 //! knows what an action does.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use async_nats::{HeaderMap, Message};
+use futures_util::FutureExt as _;
 use protocol::channel::{self, Code as ChannelCode, Locale};
 use protocol::envelope::{self, DEADLINE, PROJECT, Project, RequestId, Token};
 use protocol::failure::{Stage, Timeout};
 use protocol::format::CONTENT_TYPE;
-use protocol::{Failure, Format, Id, Problem, Raw, actions, channels, raw};
+use protocol::{Failure, Format, Id, Problem, actions, channels, raw};
 use serde_json::Value;
 
 use super::Bus;
+use super::once::{self, Outcome};
 use super::reply::{Failed, Outgoing};
 use super::stats::Endpoint;
 use crate::call::{Answer, Call, Cancel, Deadline, Origin, cancelled, millis};
 use crate::config;
 use crate::router::{ChannelAnswer, ChannelCall, ChannelFailure, Router};
 
-/// How long after its deadline a call is given up here, should its handler not have kept to it.
-const BACKSTOP: Duration = Duration::from_millis(80);
+/// How long after its deadline a call is given up here, should its handler not have kept to it: this …
+const BACKSTOP: Duration = Duration::from_millis(50);
+/// … and then this much more, so that a handler that was held up together with us still says itself what became of it.
+const LAST_WORD: Duration = Duration::from_millis(30);
+/// When a caller should ask again whose message we panicked over, in ms.
+const PANICKED_MS: u64 = 100;
 /// How far a channel's timestamp may be off.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(300);
 /// Deepest nesting of a whole body: an ABI value and the envelope around it.
@@ -112,22 +119,18 @@ pub(super) async fn action(
 ) {
     let arrived = Instant::now();
     let Some(mut outgoing) = Outgoing::of(&bus, &message) else { return };
-    let (request_id, outcome) = match take(&bus, &mut outgoing, spec, &message) {
-        Ok((call, token)) => {
-            let id = call.origin.request_id.clone();
-            let _held = bus.held.hold(&id, token, &call.origin.cancel);
-            (id, run(&router, spec, call).await)
-        }
-        Err((id, failure)) => (id, Err(failure)),
-    };
-    let code = outcome.as_ref().err().map(Failure::code);
+    let mut id = None;
+    let attended = attend(&bus, &router, spec, &endpoint, &mut outgoing, &mut id, &message);
+    // A panic on the way is ours; its caller learns that at once.
+    let outcome = AssertUnwindSafe(attended).catch_unwind().await;
+    let outcome = outcome.unwrap_or_else(|_| Outcome::Own(Err(Failure::unavailable("bus", PANICKED_MS))));
+    let request_id = id.unwrap_or_else(RequestId::generate);
+    let code = outcome.failure().map(Failure::code);
     let format = outgoing.format;
     let now = jiff::Timestamp::now();
-    let reason = outcome.as_ref().err().and_then(|failure| failure.reason().map(str::to_owned));
-    let body = match outcome {
-        Ok(data) => envelope::success(format, &request_id, &Raw::trusted(format, &data), now),
-        Err(failure) => envelope::failure(format, &request_id, failure, now),
-    };
+    let why = |why: fn(&Failure) -> Option<&str>| outcome.failure().and_then(why).map(str::to_owned);
+    let (reason, refused) = (why(Failure::reason), why(Failure::refused));
+    let body = outcome.into_body(format, &request_id, now);
     outgoing.request_id = request_id.as_str().to_owned();
     outgoing.failed =
         code.map(|code| Failed { number: code.number(), code: code.as_str(), text: code.message() });
@@ -144,12 +147,37 @@ pub(super) async fn action(
     let ms = millis(arrived.elapsed());
     match failed {
         Some(code) => {
-            tracing::info!(action = spec.name, request = %request_id.as_str(), code, reason, ms, "failed")
+            tracing::info!(action = spec.name, request = %request_id.as_str(), code, reason, refused, ms, "failed")
         }
         None => tracing::debug!(action = spec.name, request = %request_id.as_str(), ms, "done"),
     }
     if sent.is_err() {
         tracing::warn!(action = spec.name, "a reply did not fit the broker");
+    }
+}
+
+/// Reads a message and has the call done. `id` is set as soon as it is known.
+async fn attend(
+    bus: &Bus,
+    router: &Router,
+    spec: &'static actions::Spec,
+    endpoint: &Endpoint,
+    outgoing: &mut Outgoing,
+    id: &mut Option<RequestId>,
+    message: &Message,
+) -> Outcome {
+    match take(bus, outgoing, spec, message) {
+        Ok(taken) => {
+            *id = Some(taken.call.origin.request_id.clone());
+            match endpoint.gate.enter(message.payload.len()) {
+                Ok(_inside) => once::action(bus, router, spec, taken).await,
+                Err(full) => Outcome::Own(Err(full)),
+            }
+        }
+        Err((request_id, failure)) => {
+            *id = Some(request_id);
+            Outcome::Own(Err(failure))
+        }
     }
 }
 
@@ -162,13 +190,25 @@ fn too_large(size: usize, most: usize) -> Failure {
     Failure::InvalidResponse(details)
 }
 
+/// A call as it came.
+pub(super) struct Taken {
+    pub(super) call: Call,
+    /// What whoever cancels it must show.
+    pub(super) token: Option<Token>,
+    /// Whether its id is the caller's own, so that it may be a repeat.
+    pub(super) named: bool,
+    /// The failure of a call that came too late to be run.
+    pub(super) late: Option<Failure>,
+}
+
 /// Reads what came into a call, or into the failure that answers it.
 fn take(
     bus: &Bus,
     outgoing: &mut Outgoing,
     spec: &'static actions::Spec,
     message: &Message,
-) -> Result<(Call, Option<Token>), (RequestId, Failure)> {
+) -> Result<Taken, (RequestId, Failure)> {
+    crate::faults::point("intake");
     let headers = Headers::read(message.headers.as_ref());
     let refuse = |failure: Failure| (RequestId::generate(), failure);
     let format = headers.format.map_err(|problem| refuse(problem.into()))?;
@@ -188,14 +228,25 @@ fn take(
     let timeout = bus.settings.timeout(spec.name, spec.timeout_ms, request.timeout_ms);
     let begin = request.timestamp.filter(|_| bus.settings.trust_timestamps);
     let begin = begin.map(|at| u64::try_from(at.as_millisecond()).unwrap_or(0));
-    let deadline = deadline(timeout, begin, headers.deadline).map_err(|failure| (id.clone(), failure))?;
+    let (deadline, late) = match deadline(timeout, begin, headers.deadline) {
+        Ok(deadline) => (deadline, None),
+        Err(late) => (Deadline { at: Instant::now(), timeout }, Some(late)),
+    };
+    let named = request.timestamp.is_some();
     let payload = request.payload.into_bytes(&message.payload);
     let cancel = Cancel::default();
     let origin = Origin { request_id: id, correlation: outgoing.correlation, project, deadline, cancel };
-    Ok((Call { origin, format, payload }, request.token))
+    Ok(Taken { call: Call { origin, format, payload }, token: request.token, named, late })
 }
 
-async fn run(router: &Router, spec: &'static actions::Spec, call: Call) -> Answer {
+/// Resolves when a call's handler has had its time and a little more.
+async fn given_up(deadline: Deadline) {
+    tokio::time::sleep(deadline.left() + BACKSTOP).await;
+    tokio::time::sleep(LAST_WORD).await;
+}
+
+/// Runs a call to its end, or to its deadline.
+pub(super) async fn run(router: &Router, spec: &'static actions::Spec, call: Call) -> Answer {
     let deadline = call.origin.deadline;
     let cancel = call.origin.cancel.clone();
     let outcome = tokio::select! {
@@ -203,9 +254,9 @@ async fn run(router: &Router, spec: &'static actions::Spec, call: Call) -> Answe
         // What the handler has begun sees it too, and ends.
         by = cancel.cancelled() => Err(cancelled(by)),
         outcome = router.action(spec.name, call) => outcome,
-        () = tokio::time::sleep(deadline.left() + BACKSTOP) => {
+        () = given_up(deadline) => {
             let timeout_ms = millis(deadline.timeout);
-            Err(Failure::Timeout(Timeout { timeout_ms, stage: Stage::Running, late_ms: None, death: None }))
+            Err(Failure::Timeout(Timeout { timeout_ms, stage: Stage::Running, late_ms: None, death: None, output: None }))
         }
     };
     // A page or batch whose parts were cancelled is no success.
@@ -225,11 +276,15 @@ pub(super) async fn channel(
 ) {
     let arrived = Instant::now();
     let Some(mut outgoing) = Outgoing::of(&bus, &message) else { return };
+    outgoing.request_id = Id::generate().to_string();
     let mut locale = Locale::default();
-    let outcome = match take_channel(&bus, &mut outgoing, &mut locale, spec, &message) {
-        Ok(call) => router.channel(spec.name, call).await,
-        Err(failure) => Err(failure),
+    let attended = async {
+        let (call, operator) = take_channel(&bus, &mut outgoing, &mut locale, spec, &message)?;
+        let _inside = endpoint.gate.enter(message.payload.len())?;
+        once::channel(&bus, &router, spec, call, operator).await
     };
+    let outcome = AssertUnwindSafe(attended).catch_unwind().await;
+    let outcome = outcome.unwrap_or_else(|_| Err(ChannelFailure::of(ChannelCode::ServiceFailure)));
     let (code, data, debug) = match outcome {
         Ok(ChannelAnswer::Silence) => return,
         Ok(ChannelAnswer::Data(data)) => (ChannelCode::Ok, Some(data), None),
@@ -271,9 +326,9 @@ fn take_channel(
     locale: &mut Locale,
     spec: &'static channels::Spec,
     message: &Message,
-) -> Result<ChannelCall, ChannelFailure> {
+) -> Result<(ChannelCall, Option<Id>), ChannelFailure> {
+    crate::faults::point("intake");
     let headers = Headers::read(message.headers.as_ref());
-    outgoing.request_id = Id::generate().to_string();
     let format = headers.format.map_err(ChannelFailure::validation)?;
     outgoing.format = format;
     raw::check_depth(format, &message.payload, DEEPEST).map_err(ChannelFailure::validation)?;
@@ -301,7 +356,9 @@ fn take_channel(
     let payload = request.payload.into_bytes(&message.payload);
     let cancel = Cancel::default();
     let origin = Origin { request_id, correlation: outgoing.correlation, project, deadline, cancel };
-    Ok(ChannelCall { origin, format, payload })
+    let operator = request.context.map(|context| context.operator_id);
+    let reply_to = outgoing.reply_to().to_owned();
+    Ok((ChannelCall { origin, format, payload, reply_to }, operator))
 }
 
 #[cfg(test)]

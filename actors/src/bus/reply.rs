@@ -56,6 +56,11 @@ impl Outgoing {
         })
     }
 
+    /// Where it goes.
+    pub(super) fn reply_to(&self) -> &str {
+        self.inbox.as_str()
+    }
+
     fn headers(&self, node: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, text) in [(REQUEST_ID, self.request_id.as_str()), (NODE, node)] {

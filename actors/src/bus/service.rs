@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use protocol::actions::Role;
 use serde_json::{Value, json};
 
-use super::{Bus, Error};
+use super::{Bus, Error, Stop};
 use crate::bus::stats::Endpoint;
 
 /// The service's name.
@@ -38,13 +38,13 @@ pub(super) async fn serve(bus: &Rc<Bus>) -> Result<(), Error> {
                 loop {
                     let message = tokio::select! {
                         message = subscriber.next() => message,
-                        _ = stop.changed() => None,
+                        () = super::reached(&mut stop, Stop::Outside) => None,
                     };
                     let Some(message) = message else { break };
                     answer(&service, verb, message).await;
                 }
             });
-            bus.listening.borrow_mut().push(task);
+            bus.listening.borrow_mut().push((Stop::Outside, task));
         }
     }
     Ok(())

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use protocol::actions::Role;
 
+use super::gate::Gate;
+
 /// The counters of one endpoint.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -14,6 +16,8 @@ pub struct Endpoint {
     pub name: &'static str,
     /// Who serves it.
     pub role: Role,
+    /// How much of its role is let in.
+    pub gate: Rc<Gate>,
     /// Messages handled.
     pub requests: Cell<u64>,
     /// Those that failed.
@@ -46,10 +50,11 @@ pub struct Stats {
 
 impl Stats {
     /// A new endpoint.
-    pub fn endpoint(&self, name: &'static str, role: Role) -> Rc<Endpoint> {
+    pub fn endpoint(&self, name: &'static str, role: Role, gate: Rc<Gate>) -> Rc<Endpoint> {
         let endpoint = Rc::new(Endpoint {
             name,
             role,
+            gate,
             requests: Cell::new(0),
             errors: Cell::new(0),
             last_error: RefCell::new(String::new()),

@@ -162,13 +162,8 @@ fn clock() -> Check {
 
 /// Starts a throw-away cell as a worker would, and asks it which layers of its lock are in force.
 async fn cell(config: &Config) -> Check {
-    const OFF: &str =
-        "start the kernel with landlock among lsm=: it is one of a cell's layers, and not all of them";
     match worker::probe::probe(config).await {
-        Ok(probe) if probe.layers.iter().any(|layer| layer == "landlock") => {
-            Check::ok("cell", probe.layers.join(", "))
-        }
-        Ok(probe) => Check::warn("cell", format!("{}; no landlock", probe.layers.join(", ")), OFF),
+        Ok(probe) => held(&probe),
         Err(worker::probe::Error::Python(error)) => {
             Check::fail("cell", error.to_string(), error.remediation())
         }
@@ -180,9 +175,42 @@ async fn cell(config: &Config) -> Check {
     }
 }
 
+/// What holds a cell: its layers, and what it tried in vain. A cell is not used without the layers that are required; these
+/// two it can do without.
+fn held(probe: &worker::probe::Probe) -> Check {
+    const OPTIONAL: [(&str, &str); 2] = [
+        ("landlock", "start the kernel with landlock among lsm="),
+        (
+            "namespaces",
+            "permit user namespaces to the node's user (user.max_user_namespaces, \
+             kernel.apparmor_restrict_unprivileged_userns, the container's seccomp profile)",
+        ),
+    ];
+    let missing = OPTIONAL.iter().filter(|(layer, _)| !probe.layers.iter().any(|found| found == layer));
+    let (names, remediations): (Vec<&str>, Vec<&str>) = missing.copied().unzip();
+    let all = format!("{}; refused: {}", probe.layers.join(", "), probe.refused.join(", "));
+    if names.is_empty() {
+        return Check::ok("cell", all);
+    }
+    Check::warn("cell", format!("{all}; no {}", names.join(", no ")), &remediations.join("; "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_layer_that_can_be_done_without_is_named_when_it_is_missing() {
+        let found = |names: &[&str]| {
+            let layers = names.iter().map(|name| (*name).to_owned()).collect();
+            held(&worker::probe::Probe { python: String::new(), layers, refused: Vec::new() })
+        };
+        assert_eq!(found(&["namespaces", "landlock", "seccomp"]).state, State::Ok);
+        let check = found(&["landlock", "seccomp"]);
+        assert_eq!((check.state, check.found.as_str()), (State::Warn, "landlock, seccomp; no namespaces"));
+        assert!(check.remediation.is_some_and(|text| text.contains("max_user_namespaces")));
+        assert_eq!(found(&["seccomp"]).found, "seccomp; no landlock, no namespaces");
+    }
 
     #[test]
     fn what_to_do_stands_below_what_was_found() {

@@ -11,6 +11,8 @@ use super::{client, out};
 pub(crate) const USAGE: u8 = 2;
 /// Exit status of the class of what cannot be reached.
 pub(crate) const UNREACHABLE: u8 = 3;
+/// Exit status of a node that ended because a part of it stayed down: `EX_SOFTWARE` of sysexits.h.
+pub(crate) const SOFTWARE: u8 = 70;
 const DENIED: u8 = 4;
 const TIMEOUT: u8 = 6;
 const OTHER: u8 = 1;

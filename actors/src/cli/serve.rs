@@ -165,7 +165,8 @@ impl Running {
             () = broker => None,
         };
         match ended {
-            Some(Stopped::PartFailed) => 1,
+            Some(Stopped::PartFailed) => error::SOFTWARE,
+            Some(Stopped::Drained) => 0,
             None => {
                 self.broker_has_ended = true;
                 error::UNREACHABLE

@@ -52,6 +52,8 @@ impl Show {
     /// A line of TOML; what nobody has set is a comment.
     fn line(&self, entry: &Entry) -> String {
         let line = match &entry.value {
+            // A service, of which not all is shown.
+            Some(value) if value.is_object() => format!("# {} = {value}", entry.key),
             Some(value) => format!("{} = {value}", quoted(&entry.key)),
             None => format!("# {} is not set", entry.key),
         };

@@ -1,25 +1,31 @@
-//! `callboard status`: how all nodes of an installation are, from their own answers.
+//! `callboard status`: how all nodes of an installation are, from their own answers, or from the one of a node that
+//! has asked the others.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
 use protocol::channels::Channel;
-use protocol::channels::supervisor_status::{Reply as Node, State, SupervisorStatus};
-use protocol::subject;
+use protocol::channels::supervisor_status::{Member, Reply as Node, State, SupervisorStatus};
+use protocol::{Format, subject};
 use serde_json::value::RawValue;
 
-use super::client::Client;
+use super::client::{Client, Terms};
 use super::flags::Installation;
 use super::reply::Reply;
 use super::{Error, client, out, pretty, table};
 
 /// How long nodes have to answer: there is no telling how many there are.
 const WINDOW: Duration = Duration::from_millis(300);
+/// How long the one node that answers for all may take: others take over from it within half a second.
+const CLUSTER: Duration = Duration::from_secs(2);
 
 /// How to show it.
 #[derive(Debug, Args)]
 pub(crate) struct Status {
+    /// Ask one node for all: also shows those that have gone silent, by their last heartbeats.
+    #[arg(long)]
+    cluster: bool,
     /// Print JSON: a list with the whole status of each node.
     #[arg(long)]
     json: bool,
@@ -32,6 +38,9 @@ impl Status {
     pub(crate) async fn run(&self) -> Result<u8, Error> {
         let client = Client::connect(&self.installation.load()?.config).await?;
         let name = subject::of_channel(SupervisorStatus::NAME);
+        if self.cluster {
+            return self.show_cluster(&client, &name).await;
+        }
         let answers = client.gather(&name, Bytes::from_static(b"{}"), WINDOW).await?;
         let answers: Vec<String> =
             answers.iter().map(|body| String::from_utf8_lossy(body).into_owned()).collect();
@@ -58,6 +67,54 @@ impl Status {
         }
         Ok(0)
     }
+
+    async fn show_cluster(&self, client: &Client, name: &str) -> Result<u8, Error> {
+        let terms = Terms { format: Format::Json, project: None, timeout: CLUSTER };
+        let answer = client.request(name, Bytes::from_static(br#"{"cluster":true}"#), &terms).await?;
+        let answer = String::from_utf8_lossy(&answer);
+        let reply = Reply::read(&answer)?;
+        let data = match reply.outcome() {
+            Ok(data) => data,
+            Err(failure) => return Ok(failure.report()),
+        };
+        let nodes = read::<Node>(data)?.nodes.ok_or(client::Error::Unreadable)?;
+        if self.json {
+            let text = serde_json::to_string(&nodes).map_err(Error::Json)?;
+            out::data(&pretty::json(&text, out::is_read_by_a_person()))?;
+        } else {
+            out::data(&members(&nodes))?;
+        }
+        Ok(0)
+    }
+}
+
+/// A line for each node of an installation.
+fn members(nodes: &[Member]) -> String {
+    let rows: Vec<_> = nodes.iter().map(member).collect();
+    table::lay_out(["NODE", "READY", "ROLES", "FREE", "QUEUED", "WARM", "DOWN", "VERSION", "BEAT"], &rows)
+}
+
+fn member(node: &Member) -> [String; 9] {
+    let roles: Vec<&str> = node.roles.iter().map(|role| role.as_str()).collect();
+    let down: Vec<&str> =
+        node.parts.iter().filter(|part| part.state != State::Up).map(|part| part.name.as_str()).collect();
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let ready = match (node.answered, node.ready) {
+        (false, _) => "silent",
+        (true, true) => "yes",
+        (true, false) => "no",
+    };
+    [
+        node.node.clone(),
+        ready.to_owned(),
+        roles.join(","),
+        or_none(node.free.zip(node.places).map(|(free, places)| format!("{free}/{places}"))),
+        or_none(node.queued.map(|queued| queued.to_string())),
+        or_none(node.warm.map(|warm| warm.to_string())),
+        or_none((!down.is_empty()).then(|| down.join(","))),
+        node.version.clone(),
+        or_none(node.beat_age_ms.map(|age| format!("{}.{} s", age / 1_000, age % 1_000 / 100))),
+    ]
 }
 
 fn read<'a, T: serde::Deserialize<'a>>(data: &'a str) -> Result<T, Error> {
@@ -116,17 +173,40 @@ mod tests {
 
     use super::*;
 
+    const ID: &str = "0192f1c0-0000-7000-8000-000000000000";
+
+    #[test]
+    fn all_nodes_are_one_table_with_the_age_of_their_heartbeats() {
+        let of = |value| serde_json::from_value::<Member>(value).unwrap();
+        let worker = of(json!({
+            "node": "a", "id": ID, "version": "0.1.0", "roles": ["worker"], "ready": false, "answered": true,
+            "beatAgeMs": 1_250, "places": 4, "free": 3, "queued": 0, "warm": 7,
+            "parts": [{"name": "worker", "state": "up", "restarts": 0},
+                      {"name": "service:conductor", "state": "failed", "restarts": 5}]
+        }));
+        let gone = of(json!({
+            "node": "b", "id": ID, "version": "0.1.0", "roles": ["scripts"], "ready": false, "answered": false,
+            "beatAgeMs": null, "parts": []
+        }));
+        let expected = "\
+NODE  READY   ROLES    FREE  QUEUED  WARM  DOWN               VERSION  BEAT
+a     no      worker   3/4   0       7     service:conductor  0.1.0    1.2 s
+b     silent  scripts  -     -       -     -                  0.1.0    -
+";
+        assert_eq!(members(&[worker, gone]), expected);
+    }
+
     #[test]
     fn nodes_and_their_parts_are_tables() {
         let worker: Node = serde_json::from_value(json!({
-            "node": "a", "version": "0.1.0", "pid": 1, "startedAt": "2026-01-02T03:04:05.678Z", "roles": ["worker"],
+            "node": "a", "id": ID, "version": "0.1.0", "pid": 1, "startedAt": "2026-01-02T03:04:05.678Z", "roles": ["worker"],
             "ready": true, "parts": [{"name": "worker", "state": "up", "restarts": 2}],
-            "pool": {"python": "3.11.2", "zygote": 2, "layers": [], "places": 4, "running": 1, "queued": 0,
+            "pool": {"python": "3.11.2", "zygote": 2, "layers": [], "places": 4, "warm": 64, "running": 1, "queued": 0,
                      "cells": [], "started": 3, "killed": 5, "died": 0, "evicted": 0}
         }))
         .unwrap();
         let scripts: Node = serde_json::from_value(json!({
-            "node": "b", "version": "0.1.0", "pid": 1, "startedAt": "2026-01-02T03:04:05Z", "roles": ["scripts"],
+            "node": "b", "id": ID, "version": "0.1.0", "pid": 1, "startedAt": "2026-01-02T03:04:05Z", "roles": ["scripts"],
             "ready": false, "parts": [{"name": "scripts", "state": "failed", "restarts": 6}]
         }))
         .unwrap();

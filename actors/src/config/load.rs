@@ -3,12 +3,13 @@
 
 mod file;
 mod machine;
+mod services;
 mod settings;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Config;
 
@@ -204,9 +205,10 @@ pub fn merge(
     flags: &[Flag],
 ) -> Result<Loaded, Error> {
     let mut values = Values::default();
-    if let Some(file) = file {
-        values.put_file(file)?;
-    }
+    let services = match file {
+        Some(file) => values.put_file(file)?,
+        None => Vec::new(),
+    };
     values.put_environment(environment)?;
     for flag in flags {
         values.put(flag.key, flag.value.clone(), Origin::Flag(flag.name))?;
@@ -217,7 +219,13 @@ pub fn merge(
     }
     values.settle_broker();
     let colour = environment.iter().all(|(name, _)| name != "NO_COLOR");
-    Ok(Loaded { config: values.config()?, colour, origins: values.origins() })
+    let mut config = values.config()?;
+    let mut origins = values.origins();
+    for (service, origin) in services {
+        origins.insert(format!("service.{}", service.name), origin);
+        config.service.push(service);
+    }
+    Ok(Loaded { config, colour, origins })
 }
 
 /// The values by their settings, as they are laid over each other.
@@ -236,8 +244,10 @@ impl Values {
         Ok(())
     }
 
-    fn put_file(&mut self, file: File<'_>) -> Result<(), Error> {
-        for item in file::read(file)? {
+    /// Takes the settings of a file, and gives the services that it names.
+    fn put_file(&mut self, file: File<'_>) -> Result<Vec<services::Named>, Error> {
+        let contents = file::read(file)?;
+        for item in contents.items {
             let origin = Origin::File { path: file.path.to_owned(), line: item.line };
             let known = settings::find(&item.key);
             if let Some((key, _)) = known.as_ref().filter(|(key, _)| self.0.contains_key(key)) {
@@ -248,7 +258,7 @@ impl Values {
                 known.zip(item.value.as_str()).and_then(|((_, kind), text)| kind.beside(folder, text));
             self.put(&item.key, beside.unwrap_or(item.value), origin)?;
         }
-        Ok(())
+        services::read(file, contents.services)
     }
 
     fn put_environment(&mut self, environment: &[(String, String)]) -> Result<(), Error> {
@@ -286,7 +296,10 @@ impl Values {
     fn config(&self) -> Result<Config, Error> {
         let mut sections = serde_json::Map::new();
         for (key, (value, _)) in &self.0 {
-            let Some((section, name)) = key.split_once('.') else { continue };
+            let Some((section, name)) = key.split_once('.') else {
+                sections.insert(key.clone(), value.clone());
+                continue;
+            };
             let section = sections.entry(section).or_insert_with(|| Value::Object(serde_json::Map::new()));
             if let Value::Object(section) = section {
                 section.insert(name.to_owned(), value.clone());
@@ -333,12 +346,22 @@ impl Loaded {
         let timeouts = self.config.timeouts.keys().map(|name| format!("timeouts.{name}"));
         let keys = settings::ALL.iter().map(|setting| setting.key.to_owned()).chain(timeouts);
         let entry = |key: String| {
-            let (section, name) = key.split_once('.')?;
-            let value = config.get(section)?.get(name).filter(|value| !value.is_null()).cloned();
+            let value = match key.split_once('.') {
+                Some((section, name)) => config.get(section)?.get(name),
+                None => config.get(&key),
+            };
+            let value = value.filter(|value| !value.is_null()).cloned();
             let value = if key == "nats.url" { value.map(mask) } else { value };
             Some(Entry { origin: self.origin(&key), value, key })
         };
-        keys.filter_map(entry).collect()
+        let services = self.config.service.iter().map(|service| {
+            let key = format!("service.{}", service.name);
+            // What stands in its environment may be secret.
+            let env: Vec<&String> = service.env.keys().collect();
+            let value = json!({"command": service.command, "folder": service.folder, "ready": service.ready, "env": env});
+            Entry { origin: self.origin(&key), value: Some(value), key }
+        });
+        keys.filter_map(entry).chain(services).collect()
     }
 }
 

@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use protocol::Failure;
+use protocol::abi::Kind;
 use protocol::actions::script_fetch::{Fetched, MOST, Reply, Request};
 use protocol::writer::Writer;
+use protocol::{Failure, Id};
 
 use super::State;
 use super::disk::Script;
+use super::index::Project;
 use crate::call::{Answer, Call};
 
 /// What of a message is left for envelope and headers, in bytes.
@@ -66,9 +68,23 @@ pub async fn handle(state: Rc<State>, call: Call) -> Answer {
             Err(error) => tracing::error!(%error, "a body cannot be given to a worker"),
         }
     }
+    let listed = request.kind.map_or_else(Vec::new, |kind| listed(&state, project, kind));
     let mut writer = Writer::new(call.format, 4_096);
-    writer.value(&Reply { scripts, contents });
+    writer.value(&Reply { scripts, contents, listed });
     Ok(writer.finish())
+}
+
+/// The enabled scripts of a kind, in the order in which they run.
+fn listed(state: &State, project: &str, kind: Kind) -> Vec<Id> {
+    let index = state.library.index.borrow();
+    let scripts = index.project(project).into_iter().flat_map(Project::scripts);
+    let mut of_kind: Vec<_> = scripts
+        .map(|script| &script.record)
+        .filter(|record| record.enabled && record.kind == kind)
+        .map(|record| (record.order, record.slug.as_str(), record.id))
+        .collect();
+    of_kind.sort_unstable();
+    of_kind.into_iter().map(|(_, _, id)| id).take(MOST).collect()
 }
 
 /// What still fits the answer.

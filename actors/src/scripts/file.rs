@@ -105,7 +105,10 @@ impl<'a> Entries<'a> {
 
     fn list(&self, key: &str) -> Vec<String> {
         let text = self.text(key, LARGEST).unwrap_or_default();
-        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        // Both `"a, b"` and `["a", "b"]` are lists.
+        let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&text);
+        let items =
+            inner.split(',').map(|item| item.trim().trim_matches('"')).filter(|item| !item.is_empty());
         items.map(|item| item.chars().take(LONGEST_WORD).collect()).take(MOST_WORDS).collect()
     }
 

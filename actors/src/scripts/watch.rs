@@ -52,7 +52,7 @@ fn matters(event: &notify::Event) -> bool {
 }
 
 /// Compares the folder after each burst of edits, as long as the role lives.
-pub async fn follow(state: Weak<State>, mut edits: Edits) {
+pub async fn follow(state: &Weak<State>, edits: &mut Edits) {
     let mut postponed = state.upgrade().is_some_and(|state| state.library.has_postponed());
     loop {
         let noticed = edits.noticed.recv();

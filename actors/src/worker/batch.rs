@@ -16,7 +16,7 @@ use super::job::Work;
 use super::pool::Runs;
 use super::script::Script;
 use super::{Input, State};
-use crate::call::Call;
+use crate::call::{Call, Origin};
 
 /// Longest time for a `render_many` before its contexts are run one by one.
 const TOGETHER: Duration = Duration::from_secs(5);
@@ -41,7 +41,9 @@ pub async fn render(
     contexts: Vec<Bytes>,
     places: &Semaphore,
 ) -> Vec<Item> {
+    // A script that asks for a fresh cell has one for each context too.
     if contexts.len() > 1
+        && !script.record.fresh
         && has_many(worker, script, call).await
         && let Some(items) = together(worker, script, call, &contexts, places).await
     {
@@ -76,7 +78,7 @@ async fn alone(worker: &State, script: &Rc<Script>, call: &Call, bytes: Bytes, p
 
 fn input(call: &Call, bytes: Bytes, longest: Duration) -> Input {
     let deadline = call.origin.deadline.no_later_than(longest);
-    Input { format: call.format, bytes, deadline, cancel: call.origin.cancel.clone() }
+    Input { format: call.format, bytes, origin: Origin { deadline, ..call.origin.clone() } }
 }
 
 async fn has_many(worker: &State, script: &Rc<Script>, call: &Call) -> bool {

@@ -1,14 +1,16 @@
 //! One cell as the node sees it: its pipe, its page, its process, and the calls that stand in its pipe. The cell is
 //! hostile: nothing it says is believed about anyone but itself. Which call goes where is the pool's business.
 
+mod page;
+
 use std::cell::{Ref, RefCell, RefMut};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use protocol::frame::{self, HEADER, Header, page};
+use protocol::frame::{self, HEADER, Header, Operation, page as shared};
 use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tokio::net::UnixStream;
@@ -45,6 +47,28 @@ pub struct Flight {
     pub job: Option<Job>,
     /// When it became the first in the pipe.
     pub begun: Option<Instant>,
+    /// Until when a call that was answered in its stead, because it was cancelled or late, may come to its end.
+    pub grace: Option<Instant>,
+    /// What the call asks of the node and has no answer to yet, by the cell's numbers.
+    pub asks: HashMap<u32, Pending>,
+}
+
+/// A question that is being answered. Dropping it ends that.
+#[derive(Debug)]
+pub struct Pending(tokio::task::AbortHandle);
+
+impl Pending {
+    /// The question that `task` answers.
+    #[must_use]
+    pub fn new(task: &tokio::task::JoinHandle<()>) -> Self {
+        Self(task.abort_handle())
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What changes over a cell's life.
@@ -54,6 +78,10 @@ pub struct State {
     pub phase: Phase,
     /// When it got there.
     pub since: Instant,
+    /// How long it took to be forked and locked.
+    pub started: Option<Duration>,
+    /// How long it took to load its script.
+    pub loaded: Option<Duration>,
     /// Its process id and a handle that no other process can come to bear.
     pub process: Option<(i32, OwnedFd)>,
     /// How it ended, once its parent has said so.
@@ -71,12 +99,18 @@ pub struct State {
     pub used: Instant,
     /// Whether it holds one of the pool's places.
     pub holds_place: bool,
+    /// Whether it lends its place to others while its call waits for the node.
+    pub lent: bool,
+    /// Whether no call may stand behind another in its pipe.
+    pub alone: bool,
     /// Whether calls were taken back that it has not yet passed over.
     pub withdrawn: bool,
     /// Whether it serves no more calls than those in its pipe.
     pub retires: bool,
-    /// Whether it was asked where its script stands, because it is about to be killed.
-    pub asked: bool,
+    /// When it was asked where its script stands, because it is about to be killed.
+    pub asked: Option<Instant>,
+    /// Whether its process was found stopped by someone.
+    pub stopped: bool,
 }
 
 /// A cell.
@@ -85,6 +119,8 @@ pub struct Cell {
     pub id: u64,
     /// The script that it holds; see `pool`.
     pub key: Key,
+    /// When it was asked for.
+    pub born: Instant,
     stream: UnixStream,
     page: OwnedFd,
     state: RefCell<State>,
@@ -117,12 +153,14 @@ impl Cell {
         let ours = std::os::unix::net::UnixStream::from(ours);
         ours.set_nonblocking(true)?;
         let memory = rustix::fs::memfd_create("callboard-page", MemfdFlags::CLOEXEC)?;
-        rustix::fs::ftruncate(&memory, page::SIZE as u64)?;
-        rustix::fs::seek(&memory, rustix::fs::SeekFrom::Start(page::FRAMES as u64))?;
+        rustix::fs::ftruncate(&memory, shared::SIZE as u64)?;
+        rustix::fs::seek(&memory, rustix::fs::SeekFrom::Start(shared::FRAMES as u64))?;
         let now = Instant::now();
         let state = State {
             phase: Phase::Starting,
             since: now,
+            started: None,
+            loaded: None,
             process: None,
             exit: None,
             flights: VecDeque::new(),
@@ -132,14 +170,18 @@ impl Cell {
             pace: f64::INFINITY,
             used: now,
             holds_place: false,
+            lent: false,
+            alone: false,
             withdrawn: false,
             retires: false,
-            asked: false,
+            asked: None,
+            stopped: false,
         };
         let page = memory.try_clone()?;
         let cell = Self {
             id,
             key,
+            born: now,
             stream: UnixStream::from_std(ours)?,
             page,
             state: RefCell::new(state),
@@ -162,6 +204,11 @@ impl Cell {
     /// Enters a phase.
     pub fn enter(&self, phase: Phase) {
         let mut state = self.state_mut();
+        match state.phase {
+            Phase::Starting => state.started = Some(state.since.elapsed()),
+            Phase::Loading => state.loaded = Some(state.since.elapsed()),
+            Phase::Ready | Phase::Gone => {}
+        }
         state.phase = phase;
         state.since = Instant::now();
         drop(state);
@@ -185,6 +232,7 @@ impl Cell {
         state.phase == Phase::Ready
             && !state.withdrawn
             && !state.retires
+            && (!state.alone || state.flights.is_empty())
             && state.flights.len() < depth(state.pace)
             && bytes + size <= MOST_BYTES
     }
@@ -206,6 +254,21 @@ impl Cell {
         Ok(sequence)
     }
 
+    /// Sends a frame about a call that runs.
+    ///
+    /// # Errors
+    /// The frame would be too large; nothing was sent.
+    pub fn tell<T: serde::Serialize>(
+        &self,
+        operation: Operation,
+        sequence: u64,
+        body: &T,
+    ) -> Result<(), frame::Error> {
+        frame::write(&mut self.state.borrow_mut().unsent, operation, sequence, body)?;
+        self.wake.notify_one();
+        Ok(())
+    }
+
     /// Puts a call into the pipe.
     ///
     /// # Errors
@@ -216,7 +279,13 @@ impl Cell {
             Ok(sequence) => {
                 let mut state = self.state_mut();
                 let begun = state.flights.is_empty().then(Instant::now);
-                state.flights.push_back(Flight { sequence, job: Some(job), begun });
+                state.flights.push_back(Flight {
+                    sequence,
+                    job: Some(job),
+                    begun,
+                    grace: None,
+                    asks: HashMap::new(),
+                });
                 Ok(())
             }
             Err(error) => Err((Box::new(job), error)),
@@ -236,55 +305,6 @@ impl Cell {
                 Err(_) => state.unsent.clear(),
             }
         }
-    }
-
-    /// Whether the cell has noted on its page that it began the call of this number.
-    #[must_use]
-    pub fn has_begun(&self, sequence: u64) -> bool {
-        let mut bytes = [0; 8];
-        let read = rustix::io::pread(&self.page, &mut bytes, page::STARTED as u64);
-        read.is_ok_and(|read| read == 8) && u64::from_le_bytes(bytes) >= sequence
-    }
-
-    /// Asks the cell to write on its page where the script stands; an honest one does at once, whatever it is in.
-    pub fn ask_where(&self) {
-        self.signal(rustix::process::Signal::USR1);
-    }
-
-    /// Takes off its page what it wrote about a call that has ended after all.
-    pub fn forget_where(&self) {
-        let blank = [0; page::SIZE - page::FRAMES];
-        let wiped = rustix::io::pwrite(&self.page, &blank, page::FRAMES as u64);
-        let rewound = rustix::fs::seek(&self.page, rustix::fs::SeekFrom::Start(page::FRAMES as u64));
-        if wiped.is_err() || rewound.is_err() {
-            tracing::warn!("a cell's page cannot be written");
-        }
-    }
-
-    /// The line of the script's body at which it stood when it was asked, or crashed.
-    #[must_use]
-    pub fn line(&self, slug: &str) -> Option<u32> {
-        let mut bytes = vec![0; page::SIZE - page::FRAMES];
-        let read = rustix::io::pread(&self.page, &mut bytes, page::FRAMES as u64).ok()?;
-        line_in(&String::from_utf8_lossy(bytes.get(..read)?), slug)
-    }
-
-    /// The most memory that its process has had at once, in bytes.
-    #[must_use]
-    pub fn peak(&self) -> Option<u64> {
-        let (pid, _) = *self.state().process.as_ref()?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1_024)
-    }
-
-    /// Notes on the page that calls from `sequence` on are taken back.
-    ///
-    /// # Errors
-    /// The page cannot be written.
-    pub fn withdraw_from(&self, sequence: u64) -> std::io::Result<()> {
-        rustix::io::pwrite(&self.page, &sequence.to_le_bytes(), page::WITHDRAWN as u64)?;
-        Ok(())
     }
 
     /// Ends its process at once. One that was only asked for is ended when its process is known.
@@ -337,14 +357,6 @@ impl Cell {
     }
 }
 
-/// The line in the innermost frame of the script `slug` in what a fault handler wrote:
-/// `File "slug.py", line 12 in render`, innermost frame first.
-fn line_in(frames: &str, slug: &str) -> Option<u32> {
-    let start = format!("File \"{slug}.py\", line ");
-    let line = frames.lines().find_map(|frame| frame.trim_start().strip_prefix(&start))?;
-    line.split(' ').next()?.parse().ok()
-}
-
 /// Hands on each whole frame at the front of `buffer`.
 fn frames(buffer: &mut BytesMut, each: impl Fn(Header, Bytes)) -> Result<(), frame::Error> {
     while let Some(bytes) = buffer.first_chunk::<HEADER>() {
@@ -374,7 +386,6 @@ fn depth(pace: f64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::frame::Operation;
 
     #[test]
     fn frames_are_taken_whole_and_in_order_however_they_are_cut() {
@@ -397,14 +408,6 @@ mod tests {
     fn a_header_that_claims_too_much_is_refused_before_its_body_comes() {
         let mut buffer = BytesMut::from(&[0xff; HEADER][..]);
         frames(&mut buffer, |_, _| panic!("no frame is there")).unwrap_err();
-    }
-
-    #[test]
-    fn the_innermost_line_of_the_script_itself_is_found() {
-        let frames = "Current thread 0x00007f (most recent call first):\n  File \"/lib/re.py\", line 9 in match\n  File \"a.py\", line 12 in inner\n  File \"a.py\", line 3 in render\n";
-        assert_eq!(line_in(frames, "a"), Some(12));
-        assert_eq!(line_in(frames, "b"), None);
-        assert_eq!(line_in("File \"a.py\", line x", "a"), None);
     }
 
     #[test]

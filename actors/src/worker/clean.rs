@@ -75,5 +75,10 @@ fn clean(cleaner: &Cleaner, text: &str) -> Result<String, Failure> {
 
 fn limits(path: &str, problem: String) -> Failure {
     let reason = Some("html_limits".to_owned());
-    Failure::InvalidResponse(InvalidResponse { path: path.to_owned(), problem, reason, output: None })
+    Failure::InvalidResponse(InvalidResponse {
+        path: path.to_owned(),
+        problem,
+        reason,
+        ..InvalidResponse::default()
+    })
 }

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use protocol::frame::cell::{self as body, Compiled, Function, Output};
+use protocol::frame::cell::{self as body, Attempted, Compiled, Function, Output};
 use protocol::frame::{self, Operation};
 use protocol::{Failure, Format};
 use tokio::sync::oneshot;
 
 use super::pool::Runs;
-use crate::call::{Cancel, Deadline};
+use crate::call::{Cancel, Deadline, Origin};
 
 /// What a cell is to do.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub enum Work {
         format: Format,
         /// The encoded input.
         input: Bytes,
+        /// The call that it is a part of: what it asks of other parts is asked in that one's name.
+        origin: Origin,
     },
     /// Nothing; the work is done as soon as a cell has the script loaded.
     Load,
@@ -32,6 +34,8 @@ pub enum Work {
         /// The text to look at.
         body: String,
     },
+    /// Try what no cell may do.
+    Attempt,
 }
 
 /// What a cell has done.
@@ -43,6 +47,8 @@ pub enum Done {
     Loaded,
     /// A text was looked at.
     Compiled(Compiled),
+    /// Forbidden things were tried.
+    Attempted(Attempted),
 }
 
 /// What a call returned.
@@ -54,6 +60,8 @@ pub struct Returned {
     pub output: Output,
     /// How long the entrypoint ran, as the cell says.
     pub run: Duration,
+    /// What the script tells the author of what it works on; few and short.
+    pub notices: Vec<String>,
 }
 
 /// How a piece of work ended.
@@ -95,7 +103,7 @@ impl Job {
     pub fn size(&self) -> usize {
         match &self.work {
             Work::Call { input, .. } => input.len(),
-            Work::Load => 0,
+            Work::Load | Work::Attempt => 0,
             Work::Compile { body } => body.len(),
         }
     }
@@ -106,7 +114,7 @@ impl Job {
     /// The frame would be too large.
     pub fn frame(&self, sequence: u64, out: &mut Vec<u8>) -> Result<(), frame::Error> {
         match &self.work {
-            Work::Call { function, entrypoint, format, input } => {
+            Work::Call { function, entrypoint, format, input, .. } => {
                 let call = body::Call {
                     function: *function,
                     entrypoint: entrypoint.as_deref(),
@@ -119,6 +127,7 @@ impl Job {
             Work::Compile { body } => {
                 frame::write(out, Operation::Compile, sequence, &body::Compile { body: body.clone() })
             }
+            Work::Attempt => frame::write(out, Operation::Attempt, sequence, &()),
             Work::Load => Ok(()),
         }
     }

@@ -4,4 +4,5 @@ pub mod content_render;
 pub mod macro_render;
 pub mod macro_render_many;
 pub mod script_compile;
+pub mod transform_apply;
 pub mod utility_run;

@@ -1,28 +1,38 @@
 //! The cells of a node: which exist, who gets a place to run, which call goes where. What cells and the zygote
-//! report is handled in `pool::event`, deadlines in `pool::watch`.
+//! report is handled in `pool::event`, what running calls ask in `pool::ask`, deadlines in `pool::watch`, how cells leave
+//! in `pool::release`.
 //!
 //! A cell belongs to one script version. Cells are kept by recent use up to a limit; a number of *places* bounds how
 //! many run at once. Calls of one script wait in a queue of their own, and scripts that wait take turns.
 
+mod ask;
+mod broken;
 pub mod circuit;
 mod event;
+mod release;
+mod renew;
+mod resize;
 mod share;
+mod spare;
 mod status;
 mod watch;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::{Rc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use protocol::Failure;
+use protocol::capability::Capability;
 use protocol::failure::Overloaded;
+use protocol::frame::cell::Attempted;
 use protocol::frame::control::Limits;
 use tokio::sync::{Notify, oneshot, watch as watch_channel};
 use tokio::task::JoinHandle;
 
 use status::{Counts, count};
 
+use super::ask::Asker;
 use super::cell::{Cell, Phase};
 use super::death::{self, Exit};
 use super::job::{Done, Job, Outcome, Work};
@@ -39,6 +49,8 @@ pub struct Bounds {
     pub cores: usize,
     /// Cells that are kept.
     pub warm: usize,
+    /// Cells that are loaded ahead for each script that runs every call in one of its own.
+    pub spares: usize,
     /// Calls that wait.
     pub queue: usize,
     /// Calls that a cell serves before it is replaced.
@@ -47,6 +59,8 @@ pub struct Bounds {
     pub memory: u64,
     /// Whether cells run that lack a layer of their lock.
     pub unlocked: bool,
+    /// How long a call that is cancelled or waits past its deadline has to end.
+    pub grace: Duration,
     /// When a script whose cells keep dying is left alone.
     pub circuit: circuit::Rule,
 }
@@ -67,6 +81,15 @@ impl Runs {
         match self {
             Self::Script(script) => script.key,
             Self::Compiler => Key::COMPILER,
+        }
+    }
+
+    /// What its cells may do beyond their own memory.
+    #[must_use]
+    pub fn capabilities(&self) -> &[Capability] {
+        match self {
+            Self::Script(script) => &script.granted,
+            Self::Compiler => &[],
         }
     }
 
@@ -97,7 +120,7 @@ impl Dying {
     /// Answers without knowing how the process ended.
     fn end(self) {
         for (job, begun) in self.jobs {
-            let failure = death::process_down(&job, begun, self.scene, None);
+            let failure = death::process_down(&job, begun, &self.scene, None);
             job.end(Err(failure));
         }
     }
@@ -113,9 +136,13 @@ struct State {
     /// Cells to be killed as soon as their process is known.
     doomed: HashSet<u64>,
     running: usize,
+    /// Cells that lend their place while they wait for the node.
+    lent: usize,
     queued: usize,
     zygote: Option<Rc<Zygote>>,
     layers: Vec<String>,
+    /// What a cell could and could not do that was asked to try what none may.
+    attempted: Option<Attempted>,
     circuits: circuit::Circuits,
     next: u64,
 }
@@ -123,36 +150,47 @@ struct State {
 /// The pool. Dropping it ends the zygote and every cell.
 pub struct Pool {
     bounds: Bounds,
+    /// What of the bounds can change.
+    size: std::cell::Cell<resize::Size>,
+    asker: Asker,
     /// Tells the pool's tasks to end; so does its drop.
     closing: watch_channel::Sender<bool>,
     keeper: RefCell<Option<JoinHandle<()>>>,
     state: RefCell<State>,
     counts: Counts,
+    broken: broken::Broken,
     /// Wakes the watch when there is something to watch.
     active: Rc<Notify>,
     /// Wakes those who wait for the zygote.
     changed: Notify,
+    /// Asks for another zygote.
+    renewal: Rc<Notify>,
     this: Weak<Self>,
 }
 
 impl Pool {
     /// A pool whose zygote starts at once, and again whenever it ends.
     #[must_use]
-    pub fn new(bounds: Bounds, command: zygote::Command) -> Rc<Self> {
+    pub fn new(bounds: Bounds, command: zygote::Command, asker: Asker) -> Rc<Self> {
         let pool = Rc::new_cyclic(|this| Self {
             bounds,
+            size: std::cell::Cell::new(resize::Size::of(&bounds)),
+            asker,
             closing: watch_channel::Sender::new(false),
             keeper: RefCell::default(),
             state: RefCell::default(),
             counts: Counts::default(),
+            broken: broken::Broken::default(),
             active: Rc::default(),
             changed: Notify::new(),
+            renewal: Rc::default(),
             this: Weak::clone(this),
         });
         let weak = Rc::downgrade(&pool);
         let keeper = event::keep_zygote(Weak::clone(&weak), command, pool.closing.subscribe());
-        pool.keeper.replace(Some(tokio::task::spawn_local(keeper)));
-        tokio::task::spawn_local(watch::watch(weak, pool.closing.subscribe()));
+        pool.keeper.replace(Some(Self::vital(Weak::clone(&weak), keeper)));
+        let watch = watch::watch(Weak::clone(&weak), pool.closing.subscribe());
+        drop(Self::vital(weak, watch));
         pool
     }
 
@@ -183,7 +221,24 @@ impl Pool {
         outcome.await.unwrap_or_else(|_| Err(Failure::unavailable("worker", 100)))
     }
 
+    /// Whether cells run that are not wholly locked.
+    #[must_use]
+    pub const fn runs_unlocked(&self) -> bool {
+        self.bounds.unlocked
+    }
+
+    /// Keeps what came of forbidden attempts, to be shown.
+    pub fn note_attempts(&self, attempted: Attempted) {
+        self.state.borrow_mut().attempted = Some(attempted);
+    }
+
     fn submit(&self, job: Job) {
+        let _inside = self.inside();
+        if self.is_broken() {
+            // An operation that began before still has this pool.
+            job.end(Err(Failure::unavailable("worker", 100)));
+            return;
+        }
         let key = job.runs.key();
         if let Some(by) = job.cancel.by() {
             job.end(Err(cancelled(by)));
@@ -196,9 +251,9 @@ impl Pool {
             return;
         }
         if state.is_full_for(&job.runs, self.bounds.queue) {
+            let retry_after_ms = state.wait_ms(self.size.get().places, Instant::now());
             drop(state);
-            // A place is free when the longest that may wait before it has gone: about one call's time.
-            job.end(Err(Failure::Overloaded(Overloaded { retry_after_ms: 100 })));
+            job.end(Err(Failure::Overloaded(Overloaded { retry_after_ms })));
             return;
         }
         let group = state.group(&key, &job.runs);
@@ -214,7 +269,9 @@ impl Pool {
         while let Some(step) = self.next_step(key) {
             match step {
                 Step::Call(cell, job) => self.call(&cell, job),
-                Step::Start => self.start(key),
+                Step::Start => {
+                    self.start(key);
+                }
                 Step::Wait => {
                     let mut state = self.state.borrow_mut();
                     if state.groups.get(key).is_some_and(|group| !group.waits) {
@@ -231,7 +288,7 @@ impl Pool {
 
     fn next_step(&self, key: &Key) -> Option<Step> {
         let mut state = self.state.borrow_mut();
-        let full = state.running >= self.bounds.places;
+        let full = state.running >= self.size.get().places;
         let others_wait = state.waiting.iter().any(|waiting| waiting != key);
         let group = state.groups.get_mut(key)?;
         let size = group.queue.front()?.size();
@@ -254,7 +311,10 @@ impl Pool {
             return Some(Step::Call(cell, job));
         }
         let on_their_way = starting >= group.queue.len();
-        match (full || state.zygote.is_none(), on_their_way) {
+        let waits = full
+            || state.zygote.is_none()
+            || state.is_crowded(self.size.get().warm.max(self.size.get().places));
+        match (waits, on_their_way) {
             (true, _) => Some(Step::Wait),
             (false, true) => None,
             (false, false) => Some(Step::Start),
@@ -278,20 +338,25 @@ impl Pool {
             return;
         }
         self.take_place(cell);
+        let spares = job.runs.keeps_spares();
         if let Err((job, error)) = cell.call(job) {
             job.end(Err(Failure::request("payload", error.to_string())));
             self.rest(cell);
         }
+        if spares {
+            self.top_up(&cell.key);
+        }
     }
 
-    /// Asks the zygote for a cell. It gets its script once it has said that it is locked.
-    fn start(&self, key: &Key) {
-        self.make_room();
+    /// Asks the zygote for a cell; whether it could. The cell gets its script once it has said that it is locked.
+    fn start(&self, key: &Key) -> bool {
+        self.keep_at_most(self.size.get().warm.saturating_sub(1), Some(key));
         let started = self.try_start(key);
-        if let Err(error) = started {
+        if let Err(error) = &started {
             tracing::error!(%error, "a cell cannot be started");
             self.fail_queue(key, || death::no_process("no_process"));
         }
+        started.is_ok()
     }
 
     fn try_start(&self, key: &Key) -> std::io::Result<()> {
@@ -307,7 +372,7 @@ impl Pool {
         self.take_place(&cell);
         count(&self.counts.started);
         let pool = Weak::clone(&self.this);
-        tokio::task::spawn_local(async move {
+        let driver = async move {
             let driven = Rc::clone(&cell);
             let said = move |said| {
                 if let Some(pool) = pool.upgrade() {
@@ -315,26 +380,13 @@ impl Pool {
                 }
             };
             cell.drive(said).await;
-        });
+        };
+        drop(Self::vital(Weak::clone(&self.this), driver));
         Ok(())
     }
 
-    /// Ends the least recently used idle cell if there are as many as are kept.
-    fn make_room(&self) {
-        let state = self.state.borrow();
-        if state.cells.len() < self.bounds.warm {
-            return;
-        }
-        let idle = state.cells.values().filter(|cell| cell.idle() && !cell.state().holds_place);
-        let oldest = idle.min_by_key(|cell| cell.state().used).cloned();
-        drop(state);
-        if let Some(cell) = oldest {
-            count(&self.counts.evicted);
-            self.let_go(&cell);
-        }
-    }
-
     fn take_place(&self, cell: &Rc<Cell>) {
+        self.end_lending(cell);
         let mut now = cell.state_mut();
         if !now.holds_place {
             now.holds_place = true;
@@ -345,6 +397,9 @@ impl Pool {
 
     /// Gives a cell's place back if nothing stands in its pipe, and lets others have it.
     fn rest(&self, cell: &Rc<Cell>) {
+        if cell.state().flights.is_empty() {
+            self.end_lending(cell);
+        }
         let mut now = cell.state_mut();
         if now.holds_place && now.flights.is_empty() {
             now.holds_place = false;
@@ -355,6 +410,7 @@ impl Pool {
         }
         self.serve_waiting();
         self.pump(&cell.key);
+        self.keep_at_most(self.size.get().warm, None);
     }
 
     /// Lets each group that waits have one try, in turn.
@@ -362,7 +418,7 @@ impl Pool {
         let turns = self.state.borrow().waiting.len();
         for _ in 0..turns {
             let mut state = self.state.borrow_mut();
-            if state.running >= self.bounds.places {
+            if state.running >= self.size.get().places {
                 return;
             }
             let Some(key) = state.next_in_turn() else { return };
@@ -374,105 +430,10 @@ impl Pool {
             self.pump(&key);
         }
     }
-
-    /// Takes a cell out of the pool and ends its process. Calls in its pipe must have been taken care of.
-    fn let_go(&self, cell: &Rc<Cell>) {
-        if cell.state().phase == Phase::Gone {
-            return;
-        }
-        cell.enter(Phase::Gone);
-        let known = cell.state().process.is_some();
-        let held = std::mem::take(&mut cell.state_mut().holds_place);
-        let mut state = self.state.borrow_mut();
-        state.cells.remove(&cell.id);
-        state.running -= usize::from(held);
-        if !known && cell.state().exit.is_none() {
-            state.doomed.insert(cell.id);
-        }
-        if let Some(group) = state.groups.get_mut(&cell.key) {
-            group.cells.retain(|other| other.id != cell.id);
-        }
-        state.drop_if_empty(&cell.key);
-        drop(state);
-        cell.kill();
-    }
-
-    /// Notes that a cell died of what it ran. Calls that wait for an opened circuit fail at once.
-    fn note_death(&self, cell: &Rc<Cell>) {
-        if cell.key == Key::COMPILER {
-            // Its texts are from anyone: one caller's must not take it from the others.
-            return;
-        }
-        let opened = self.state.borrow_mut().circuits.note(&cell.key, self.bounds.circuit, Instant::now());
-        if opened {
-            tracing::warn!(script = self.slug(cell), "its cells keep dying: it is left alone for a while");
-            self.fail_queue(&cell.key, || death::no_process("circuit_open"));
-        }
-    }
-
-    /// The slug of the script that a cell holds, for the log.
-    fn slug(&self, cell: &Rc<Cell>) -> Option<String> {
-        match &self.state.borrow().groups.get(&cell.key)?.runs {
-            Runs::Script(script) => Some(script.record.slug.clone()),
-            Runs::Compiler => None,
-        }
-    }
-
-    /// What is seen of a cell that is about to be let go.
-    fn scene(&self, cell: &Rc<Cell>) -> death::Scene {
-        let state = self.state.borrow();
-        let line = match state.groups.get(&cell.key).map(|group| &group.runs) {
-            Some(Runs::Script(script)) => cell.line(&script.record.slug),
-            Some(Runs::Compiler) | None => None,
-        };
-        death::Scene { line, peak: cell.peak() }
-    }
-
-    /// Ends every call of a group that has not begun.
-    fn fail_queue(&self, key: &Key, failure: impl Fn() -> Failure) {
-        let mut state = self.state.borrow_mut();
-        let jobs =
-            state.groups.get_mut(key).map(|group| std::mem::take(&mut group.queue)).unwrap_or_default();
-        state.queued -= jobs.len();
-        drop(state);
-        jobs.into_iter().for_each(|job| job.end(Err(failure())));
-    }
-
-    /// Puts calls that were not begun back to the front of their group's queue, in their order. `lost` is whether
-    /// their cell died: what stood in the pipes of several that did may be what they die of.
-    fn take_back(&self, key: &Key, jobs: Vec<Job>, lost: bool) {
-        const MOST_LOSSES: u8 = 3;
-        let mut state = self.state.borrow_mut();
-        let open = state.circuits.open(key, Instant::now()).is_some();
-        for mut job in jobs.into_iter().rev() {
-            job.losses += u8::from(lost);
-            if open {
-                job.end(Err(death::no_process("circuit_open")));
-            } else if job.losses > MOST_LOSSES {
-                job.end(Err(death::no_process("no_process")));
-            } else {
-                // The group may have gone with its last cell.
-                state.group(key, &job.runs).queue.push_front(job);
-                state.queued += 1;
-            }
-        }
-    }
-
-    /// Ends the idle cells of a script, all versions: it has changed.
-    pub fn forget(&self, project: &str, id: protocol::Id) {
-        let of_script = |cell: &Rc<Cell>| {
-            let state = self.state.borrow();
-            let runs = state.groups.get(&cell.key).map(|group| group.runs.clone());
-            matches!(runs, Some(Runs::Script(script)) if script.record.project == project && script.record.id == id)
-        };
-        let cells: Vec<_> = self.state.borrow().cells.values().cloned().collect();
-        for cell in cells.into_iter().filter(|cell| cell.idle() && of_script(cell)) {
-            self.let_go(&cell);
-        }
-    }
 }
 
 /// What to do with the first call of a queue.
+#[allow(clippy::large_enum_variant, reason = "taken apart where it is made, never kept")]
 enum Step {
     Call(Rc<Cell>, Job),
     Start,

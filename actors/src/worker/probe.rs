@@ -1,10 +1,13 @@
-//! A look at what a worker would have here: starts a zygote, has it fork and lock a throw-away cell, and ends both.
+//! A look at what a worker would have here: starts a zygote, has it fork and lock a throw-away cell, which
+//! tries what no cell may do, and ends both.
 
 use std::time::Duration;
 
 use protocol::Failure;
+use protocol::frame::cell::Attempted;
 
-use super::job::Work;
+use super::ask::Asker;
+use super::job::{Done, Work};
 use super::pool::{Pool, Runs};
 use super::{bounds, python};
 use crate::call::{Cancel, Deadline};
@@ -20,6 +23,8 @@ pub struct Probe {
     pub python: String,
     /// The layers of the lock that are in force in a cell.
     pub layers: Vec<String>,
+    /// The forbidden things that a cell tried and that were refused, by name.
+    pub refused: Vec<String>,
 }
 
 /// Why there was nothing to find.
@@ -31,6 +36,9 @@ pub enum Error {
     /// The zygote did not become ready.
     #[error("the zygote did not become ready; the log lines say why")]
     Zygote,
+    /// Cells can do what they must not.
+    #[error("the lock does not hold here: a cell could {}", .0.join(", "))]
+    Open(Vec<String>),
     /// No cell could be had.
     #[error("no cell can be used: {0}")]
     Cell(String),
@@ -42,7 +50,7 @@ pub enum Error {
 /// What is missing.
 pub async fn probe(config: &Config) -> Result<Probe, Error> {
     let command = python::command(&config.python).await?;
-    let pool = Pool::new(bounds(&config.worker), command);
+    let pool = Pool::new(bounds(&config.worker), command, Asker::Nobody);
     let found = try_cell(&pool).await;
     pool.stop().await;
     found
@@ -50,20 +58,25 @@ pub async fn probe(config: &Config) -> Result<Probe, Error> {
 
 async fn try_cell(pool: &Pool) -> Result<Probe, Error> {
     tokio::time::timeout(PATIENCE, pool.ready()).await.map_err(|_| Error::Zygote)?;
-    check(pool).await?;
+    let refused = check(pool).await?;
     let status = pool.status();
-    Ok(Probe { python: status.python.unwrap_or_default(), layers: status.layers })
+    Ok(Probe { python: status.python.unwrap_or_default(), layers: status.layers, refused })
 }
 
-/// Has a cell forked, locked and asked something.
+/// Has a cell forked and locked, and has it try what no cell may do; what was refused, by name.
 ///
 /// # Errors
-/// No cell could be had.
-pub async fn check(pool: &Pool) -> Result<(), Error> {
-    let work = Work::Compile { body: String::new() };
+/// No cell could be had, or it could do something of that and must not.
+pub async fn check(pool: &Pool) -> Result<Vec<String>, Error> {
     let why = |failure: Failure| Error::Cell(failure.reason().unwrap_or(failure.code().as_str()).to_owned());
-    pool.run(Runs::Compiler, work, Deadline::within(PATIENCE), Cancel::default())
-        .await
-        .map(|_| ())
-        .map_err(why)
+    let deadline = Deadline::within(PATIENCE);
+    let done = pool.run(Runs::Compiler, Work::Attempt, deadline, Cancel::default()).await.map_err(why)?;
+    let Done::Attempted(attempted) = done else { return Err(Error::Cell("protocol".to_owned())) };
+    pool.note_attempts(attempted.clone());
+    match attempted {
+        Attempted { allowed, .. } if !allowed.is_empty() && !pool.runs_unlocked() => {
+            Err(Error::Open(allowed))
+        }
+        Attempted { refused, .. } => Ok(refused),
+    }
 }

@@ -93,5 +93,5 @@ pub async fn command(config: &config::Python) -> Result<zygote::Command, Error> 
     if !absolute.is_file() {
         return Err(Error::Extension(absolute));
     }
-    Ok(zygote::Command { python: interpreter.path, extension: absolute })
+    Ok(zygote::Command { python: interpreter.path, extension: absolute, network: false })
 }

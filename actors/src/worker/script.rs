@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -12,17 +12,21 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, LocalBoxStream};
 use protocol::abi::Kind;
 use protocol::actions::{Action as _, script_fetch};
+use protocol::capability::Capability;
 use protocol::script::Record;
 use protocol::{Failure, Id};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::bus::{Bus, Error};
+use crate::bus::Bus;
 use crate::call::Origin;
+use crate::config::grant::Grant;
 use crate::worker::pool::Pool;
 
 /// Longest wait for the role that keeps scripts.
 const FETCH: Duration = Duration::from_secs(2);
+/// Most characters of a capability that are shown to a caller.
+const LONGEST_CAPABILITY: usize = 200;
 /// Names that are kept, found or not. Beyond that all are asked for anew.
 const MOST_NAMES: usize = 10_000;
 /// Bodies that are kept, in bytes of text. Beyond that all are forgotten, and what is used comes back.
@@ -37,12 +41,15 @@ impl Key {
     /// Of cells that only parse.
     pub const COMPILER: Self = Self([0; 16]);
 
-    fn of(record: &Record) -> Self {
+    fn of(record: &Record, granted: &[Capability]) -> Self {
         let Record { project, id, slug, content_hash, entrypoint, kind, fresh, .. } = record;
-        let digest = Sha256::digest(format!(
-            "{project}/{id}/{slug}/{content_hash}/{entrypoint}/{}/{fresh}",
-            kind.as_str()
-        ));
+        let kind = kind.as_str();
+        let mut text = format!("{project}/{id}/{slug}/{content_hash}/{entrypoint}/{kind}/{fresh}");
+        for capability in granted {
+            text.push('\0');
+            text.push_str(&capability.to_string());
+        }
+        let digest = Sha256::digest(text);
         let mut key = [0; 16];
         key.iter_mut().zip(digest.iter()).for_each(|(byte, digest)| *byte = *digest);
         Self(key)
@@ -58,16 +65,32 @@ pub struct Script {
     pub body: String,
     /// Tells its cells from others'.
     pub key: Key,
+    /// What its cells may do beyond their own memory.
+    pub granted: Vec<Capability>,
+    /// What it asks for and was not granted; it is not called then.
+    pub lacks: Option<String>,
     /// Whether it has a `render_many`; known once a cell has loaded it.
     pub many: Cell<Option<bool>>,
 }
 
 impl Script {
-    /// A script as it was fetched.
+    /// A script as it was fetched, with what the configuration grants it.
     #[must_use]
-    pub fn new(fetched: script_fetch::Script) -> Self {
+    pub fn new(fetched: script_fetch::Script, grants: &[Grant]) -> Self {
         let script_fetch::Script { record, body } = fetched;
-        Self { key: Key::of(&record), record, body, many: Cell::new(None) }
+        let own = grants.iter().filter(|grant| grant.is_to_script(&record.project, &record.slug));
+        let offered: Vec<&Capability> = own.flat_map(|grant| &grant.capabilities).collect();
+        let mut granted = Vec::new();
+        let mut lacks = None;
+        for asked in &record.capabilities {
+            match Capability::new(asked).filter(|capability| offered.contains(&capability)) {
+                Some(capability) => granted.push(capability),
+                None => lacks = lacks.or_else(|| Some(asked.chars().take(LONGEST_CAPABILITY).collect())),
+            }
+        }
+        granted.sort_unstable();
+        granted.dedup();
+        Self { key: Key::of(&record, &granted), record, body, granted, lacks, many: Cell::new(None) }
     }
 }
 
@@ -76,7 +99,10 @@ type Names = HashMap<String, Option<Rc<Script>>>;
 /// The scripts that this worker has met.
 pub struct Scripts {
     bus: Rc<Bus>,
+    grants: Vec<Grant>,
     known: RefCell<HashMap<String, Names>>,
+    /// The ids of the enabled scripts of a project's kind, in their order.
+    listed: RefCell<HashMap<(String, Kind), Rc<[String]>>>,
     bodies: RefCell<Bodies>,
     /// Counts what was forgotten, so that an answer that was under way at the time is not kept.
     forgotten: Cell<u64>,
@@ -105,10 +131,12 @@ impl Bodies {
 impl Scripts {
     /// Knows none yet.
     #[must_use]
-    pub fn new(bus: Rc<Bus>) -> Self {
+    pub fn new(bus: Rc<Bus>, grants: Vec<Grant>) -> Self {
         Self {
             bus,
+            grants,
             known: RefCell::default(),
+            listed: RefCell::default(),
             bodies: RefCell::default(),
             forgotten: Cell::new(0),
             news: RefCell::default(),
@@ -153,6 +181,33 @@ impl Scripts {
         Ok(meant.collect())
     }
 
+    /// The enabled scripts of a kind, in the order in which they run.
+    ///
+    /// # Errors
+    /// The role that keeps scripts does not answer.
+    pub async fn of_kind(&self, origin: &Origin, kind: Kind) -> Result<Vec<Rc<Script>>, Failure> {
+        self.catch_up();
+        let place = (origin.project.as_str().to_owned(), kind);
+        let known = self.listed.borrow().get(&place).cloned();
+        let listed = match known {
+            Some(listed) => listed,
+            None => {
+                let before = self.forgotten.get();
+                let within = Origin { deadline: origin.deadline.no_later_than(FETCH), ..origin.clone() };
+                let question =
+                    script_fetch::Request { scripts: Vec::new(), contents: Vec::new(), kind: Some(kind) };
+                let answer = self.ask(&question, origin, &within).await?;
+                let listed: Rc<[String]> = answer.listed.iter().map(ToString::to_string).collect();
+                if self.forgotten.get() == before {
+                    self.listed.borrow_mut().insert(place, Rc::clone(&listed));
+                }
+                listed
+            }
+        };
+        let found = self.find_all(origin, kind, &listed).await?;
+        Ok(listed.iter().filter_map(|id| found.get(id).cloned()).collect())
+    }
+
     fn known(&self, origin: &Origin, name: &str) -> Option<Option<Rc<Script>>> {
         self.known.borrow().get(origin.project.as_str())?.get(name).cloned()
     }
@@ -162,7 +217,7 @@ impl Scripts {
         let within = Origin { deadline: origin.deadline.no_later_than(FETCH), ..origin.clone() };
         let mut scripts: Vec<Option<Rc<Script>>> = Vec::new();
         while let Some(left) = names.get(scripts.len()..).filter(|left| !left.is_empty()) {
-            let question = script_fetch::Request { scripts: left.to_vec(), contents: Vec::new() };
+            let question = script_fetch::Request { scripts: left.to_vec(), contents: Vec::new(), kind: None };
             let answer = self.ask(&question, origin, &within).await?;
             if answer.scripts.is_empty() || answer.scripts.len() > left.len() {
                 return Err(Failure::response("scripts", "another number of scripts than was asked for"));
@@ -214,7 +269,7 @@ impl Scripts {
                 break;
             }
             let contents = missing.into_iter().cloned().collect();
-            let question = script_fetch::Request { scripts: Vec::new(), contents };
+            let question = script_fetch::Request { scripts: Vec::new(), contents, kind: None };
             let answer = self.ask(&question, origin, within).await?;
             let before = bodies.len();
             bodies.extend(answer.contents.into_iter().map(|(hash, body)| (hash, body.into())));
@@ -226,7 +281,7 @@ impl Scripts {
         let scripts = fetched.into_iter().map(|script| {
             let script_fetch::Fetched { record, .. } = script?;
             let body = bodies.get(&record.content_hash).map(ToString::to_string).unwrap_or_default();
-            Some(Rc::new(Script::new(script_fetch::Script { record, body })))
+            Some(Rc::new(Script::new(script_fetch::Script { record, body }, &self.grants)))
         });
         Ok(scripts.collect())
     }
@@ -272,8 +327,12 @@ impl Scripts {
         match project {
             Some(project) => {
                 self.known.borrow_mut().remove(project);
+                self.listed.borrow_mut().retain(|(of, _), _| of != project);
             }
-            None => self.known.borrow_mut().clear(),
+            None => {
+                self.known.borrow_mut().clear();
+                self.listed.borrow_mut().clear();
+            }
         }
     }
 }
@@ -306,33 +365,37 @@ struct News {
 
 /// Forgets what has changed, as long as the worker lives. After a break of the connection, events may have been
 /// missed: everything is forgotten then.
-///
-/// # Errors
-/// The broker refuses a subscription.
-pub async fn follow(worker: &Rc<super::State>) -> Result<(), Error> {
-    let changed = worker.bus.hear("script.changed").await?;
-    let loaded = worker.bus.hear(protocol::script::LOADED).await?;
-    let events = stream::select(changed, loaded).map(|message| message.payload).boxed_local();
-    *worker.scripts.news.borrow_mut() = Some(News { events, waker: None, pool: Rc::clone(&worker.pool) });
-    let mut connections = worker.bus.connections();
-    let worker = Rc::downgrade(worker);
-    tokio::task::spawn_local(async move {
-        loop {
-            let next = std::future::poll_fn(|context| match worker.upgrade() {
-                Some(worker) => worker.scripts.poll_news(context),
-                None => Poll::Ready(None),
-            });
-            let event = tokio::select! {
-                event = next => event,
-                connected = connections.changed() => {
-                    let Some(worker) = worker.upgrade().filter(|_| connected.is_ok()) else { break };
-                    worker.scripts.forget(None);
-                    continue;
-                }
-            };
-            let (Some(event), Some(worker)) = (event, worker.upgrade()) else { break };
-            worker.scripts.hear(&event);
+pub async fn follow(worker: Weak<super::State>) {
+    let Some(bus) = worker.upgrade().map(|worker| Rc::clone(&worker.bus)) else { return };
+    let mut connections = bus.connections();
+    let heard =
+        futures_util::future::try_join(bus.hear("script.changed"), bus.hear(protocol::script::LOADED));
+    let (changed, loaded) = match heard.await {
+        Ok(heard) => heard,
+        Err(error) => {
+            tracing::error!(%error, "changes of scripts cannot be heard");
+            return;
         }
-    });
-    Ok(())
+    };
+    drop(bus);
+    let events = stream::select(changed, loaded).map(|message| message.payload).boxed_local();
+    let Some(here) = worker.upgrade() else { return };
+    here.scripts.news.replace(Some(News { events, waker: None, pool: Rc::clone(&here.pool) }));
+    drop(here);
+    loop {
+        let next = std::future::poll_fn(|context| match worker.upgrade() {
+            Some(worker) => worker.scripts.poll_news(context),
+            None => Poll::Ready(None),
+        });
+        let event = tokio::select! {
+            event = next => event,
+            connected = connections.changed() => {
+                let Some(worker) = worker.upgrade().filter(|_| connected.is_ok()) else { break };
+                worker.scripts.forget(None);
+                continue;
+            }
+        };
+        let (Some(event), Some(worker)) = (event, worker.upgrade()) else { break };
+        worker.scripts.hear(&event);
+    }
 }

@@ -21,6 +21,8 @@ use tokio::net::UnixDatagram;
 
 /// Loads the extension and hands over to it.
 const BOOT: &str = include_str!("../../../python/callboard/boot.py");
+/// Its second argument, if it is to stay in the machine's network.
+const NETWORK: &str = "network";
 /// Longest wait for a zygote that preloads its modules.
 const START: Duration = Duration::from_secs(20);
 
@@ -55,6 +57,8 @@ pub struct Command {
     pub python: PathBuf,
     /// The extension module.
     pub extension: PathBuf,
+    /// Whether it stays in the machine's network; else its cells have none.
+    pub network: bool,
 }
 
 /// What the zygote reports.
@@ -110,6 +114,7 @@ impl Zygote {
         let mut child = tokio::process::Command::new(&command.python)
             .args(["-I", "-S", "-B", "-c", BOOT])
             .arg(&command.extension)
+            .args(command.network.then_some(NETWORK))
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(theirs))

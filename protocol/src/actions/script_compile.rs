@@ -13,6 +13,7 @@ impl Action for ScriptCompile {
     const NAME: &'static str = "script.compile";
     const ROLE: Role = Role::Worker;
     const TIMEOUT_MS: u64 = 5_000;
+    const BETWEEN_PARTS: bool = true;
     type Request = Request;
     type Reply = Reply;
 }

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Role};
+use crate::Id;
+use crate::abi::Kind;
 use crate::script::Record;
 
 /// Most names in one request.
@@ -19,6 +21,7 @@ impl Action for ScriptFetch {
     const NAME: &'static str = "script.fetch";
     const ROLE: Role = Role::Scripts;
     const TIMEOUT_MS: u64 = 2_000;
+    const BETWEEN_PARTS: bool = true;
     type Request = Request;
     type Reply = Reply;
 }
@@ -35,6 +38,9 @@ pub struct Request {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1_000))]
     pub contents: Vec<String>,
+    /// A kind of which the enabled scripts are listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
 }
 
 /// The data.
@@ -47,6 +53,9 @@ pub struct Reply {
     /// Bodies by their hash, of those that were asked for: as many as fit, and at least one if any is there.
     #[serde(default)]
     pub contents: BTreeMap<String, String>,
+    /// The enabled scripts of the kind that was asked for, in the order in which they run: by `order`, then by slug.
+    #[serde(default)]
+    pub listed: Vec<Id>,
 }
 
 /// A script, with its body if that fits the answer.

@@ -15,6 +15,7 @@ impl Action for UtilityRun {
     const NAME: &'static str = "utility.run";
     const ROLE: Role = Role::Worker;
     const TIMEOUT_MS: u64 = 60_000;
+    const KEEPS: bool = true;
     type Request = Request<'static>;
     type Reply = Reply<'static>;
 }

@@ -14,6 +14,8 @@ pub struct ScriptCreate;
 impl Channel for ScriptCreate {
     const NAME: &'static str = "script:create";
     const ROLE: Role = Role::Scripts;
+    const KEEPS: bool = true;
+    const KEEPS: bool = true;
     type Request = Request;
     type Reply = Reply;
 }

@@ -12,6 +12,8 @@ pub struct ScriptDelete;
 impl Channel for ScriptDelete {
     const NAME: &'static str = "script:delete";
     const ROLE: Role = Role::Scripts;
+    const KEEPS: bool = true;
+    const KEEPS: bool = true;
     type Request = Request;
     type Reply = Reply;
 }

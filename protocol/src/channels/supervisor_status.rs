@@ -1,9 +1,10 @@
-//! `supervisor:status`: what a node is and how it is.
+//! `supervisor:status`: what a node is and how it is, and how all nodes are.
 
 use serde::{Deserialize, Serialize};
 
 use super::Channel;
 use crate::actions::Role;
+use crate::id::Id;
 
 /// Names the types of `supervisor:status`.
 #[derive(Debug)]
@@ -24,6 +25,25 @@ pub struct Request {
     /// Only the node of this name answers; without it every node does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// Asks for all nodes at once: one of them asks the others and answers for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<bool>,
+    /// A node's own question to the others while it gathers what is asked with `cluster`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gathering: Option<Gathering>,
+}
+
+/// Who gathers answers, and for which question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gathering {
+    /// The name of the node that gathers.
+    pub node: String,
+    /// That node's own id.
+    pub id: Id,
+    /// What tells the question from others.
+    #[schemars(length(min = 1, max = 64))]
+    pub question: String,
 }
 
 /// The data.
@@ -33,6 +53,8 @@ pub struct Request {
 pub struct Reply {
     /// The node's name.
     pub node: String,
+    /// The node's own id, a new one at each start.
+    pub id: Id,
     /// Callboard's version.
     pub version: String,
     /// The node's process id.
@@ -41,13 +63,46 @@ pub struct Reply {
     pub started_at: String,
     /// What it serves.
     pub roles: Vec<Role>,
-    /// Whether it takes calls.
+    /// Whether it takes calls and all of its parts are up.
     pub ready: bool,
-    /// Its actors.
+    /// Its actors, and the programs of its configuration as `service:NAME`.
     pub parts: Vec<Part>,
     /// Its cells, where it is a worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
+    /// Every node, by name, where `cluster` was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<Vec<Member>>,
+}
+
+/// A node in short.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// The node's name.
+    pub node: String,
+    /// The node's own id, a new one at each start.
+    pub id: Id,
+    /// Callboard's version.
+    pub version: String,
+    /// What it serves.
+    pub roles: Vec<Role>,
+    /// Whether it takes calls and all of its parts are up; false for one that has not answered.
+    pub ready: bool,
+    /// Whether it has answered. What is said of one that has not is from its last heartbeat.
+    pub answered: bool,
+    /// How long ago its last heartbeat was heard, in ms; none if none was yet.
+    pub beat_age_ms: Option<u64>,
+    /// Its actors and programs, if it has answered.
+    pub parts: Vec<Part>,
+    /// Places in all; none where the node is no worker.
+    pub places: Option<u32>,
+    /// Places that are free.
+    pub free: Option<u32>,
+    /// Calls that wait for one.
+    pub queued: Option<u32>,
+    /// Warm cells.
+    pub warm: Option<u32>,
 }
 
 /// How an actor is.
@@ -85,8 +140,13 @@ pub struct Pool {
     pub zygote: Option<u32>,
     /// The layers of the lock that are in force in a cell, as the newest one reported them.
     pub layers: Vec<String>,
+    /// What came of the forbidden things that a throw-away cell tried when the node started.
+    #[serde(default)]
+    pub forbidden: Option<Forbidden>,
     /// How many cells may run at once.
     pub places: u32,
+    /// How many cells are kept.
+    pub warm: u32,
     /// How many run.
     pub running: u32,
     /// Calls that wait for a place.
@@ -101,6 +161,16 @@ pub struct Pool {
     pub died: u64,
     /// Cells that made room for others.
     pub evicted: u64,
+}
+
+/// Forbidden things that a cell tried, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Forbidden {
+    /// What the lock refused.
+    pub refused: Vec<String>,
+    /// What it did not; nothing, unless the node was told to run scripts unlocked.
+    pub allowed: Vec<String>,
 }
 
 /// One cell.

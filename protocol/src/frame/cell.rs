@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::abi::Kind;
+use crate::capability::Capability;
 use crate::format::Format;
 
 /// `Load`: the one script of this cell.
@@ -19,6 +20,9 @@ pub struct Load {
     pub entrypoint: String,
     /// The source without its metadata docstring; line 1 is the editor's line 1.
     pub body: String,
+    /// What its calls may ask of the node; what they may touch is the lock's business.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<Capability>,
 }
 
 /// `Loaded`.
@@ -27,6 +31,9 @@ pub struct Load {
 pub struct Loaded {
     /// Whether the script has a `render_many`.
     pub many: bool,
+    /// Whether one of its functions is asynchronous: no call should stand behind another in its cell's pipe.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asynchronous: bool,
 }
 
 /// Which function of the script a call means, and how its input and output are shaped.
@@ -37,6 +44,8 @@ pub enum Function {
     Render,
     /// `render_many`: a list of contexts in, as many macro results out.
     RenderMany,
+    /// The entrypoint of a transform: `{post, context}` in, a post out.
+    Transform,
     /// The entrypoint of a utility, or another function of it: any value in, any value out.
     Main,
 }
@@ -77,6 +86,19 @@ pub struct Compiled {
     pub functions: Vec<String>,
 }
 
+/// How many things an `Attempt` tries.
+pub const ATTEMPTS: usize = 6;
+
+/// `Attempted`: what was tried, by name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Attempted {
+    /// What the lock refused.
+    pub refused: Vec<String>,
+    /// What it did not; of a locked cell, nothing.
+    pub allowed: Vec<String>,
+}
+
 /// `Hello`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -92,7 +114,8 @@ pub struct Hello {
 }
 
 /// The layers of the lock that a cell must have before it is given a script. `landlock` is not among them: kernels
-/// before 5.13 lack it, and `seccomp` refuses to open files as well.
+/// before 5.13 lack it, and `seccomp` refuses to open files as well. Neither is `namespaces`, which many systems do
+/// not permit to users and containers.
 pub const REQUIRED_LAYERS: [&str; 8] = [
     "session",
     "descriptors",
@@ -153,6 +176,9 @@ pub struct Return<'a> {
     pub output: Output,
     /// How long the entrypoint ran, in µs.
     pub run: u64,
+    /// What the script tells the author of what it works on; see [`crate::abi::MOST_NOTICES`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
 }
 
 /// Why a script did not run to its end.
@@ -167,6 +193,8 @@ pub enum Reason {
     Raised,
     /// It raised for want of memory; the cell is not used again.
     Memory,
+    /// It used what it was not granted.
+    CapabilityNotGranted,
 }
 
 impl Reason {
@@ -178,6 +206,7 @@ impl Reason {
             Self::EntrypointMissing => "entrypoint_missing",
             Self::Raised => "raised",
             Self::Memory => "memory",
+            Self::CapabilityNotGranted => "capability_not_granted",
         }
     }
 }
@@ -193,9 +222,15 @@ pub struct Raised {
     /// The innermost line in the script's body, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
+    /// What the cell's lock refused to the script, where that is why it raised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// What was printed.
     #[serde(default, skip_serializing_if = "Output::is_empty")]
     pub output: Output,
+    /// What the script tells the author of what it works on; see [`crate::abi::MOST_NOTICES`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
 }
 
 /// `Invalid` and `Refused`: where a value breaks its contract.
@@ -209,6 +244,9 @@ pub struct Complaint {
     /// Whether the value was too large to be sent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub too_large: bool,
+    /// The line of the function that returned the value, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
     /// What was printed.
     #[serde(default, skip_serializing_if = "Output::is_empty")]
     pub output: Output,

@@ -13,8 +13,8 @@ pub(super) fn apply(lock: &Lock) -> io::Result<()> {
     for (resource, most) in [
         (libc::RLIMIT_AS, memory),
         (libc::RLIMIT_CORE, 0),
-        // The page is a file too, of memory; there is no other.
-        (libc::RLIMIT_FSIZE, protocol::frame::page::SIZE as u64),
+        // The page is a file too, of memory; there is no other. What the fault handler writes ends before the output.
+        (libc::RLIMIT_FSIZE, protocol::frame::page::STDOUT as u64),
         (libc::RLIMIT_NOFILE, DESCRIPTORS),
         (libc::RLIMIT_NPROC, 0),
     ] {

@@ -1,7 +1,7 @@
 //! The seccomp policy as data: each system call that a cell may make, and each whose attempt ends it, with the reason.
-//! All others answer "operation not permitted". How this becomes a program lives in `lock::seccomp`.
+//! All others answer "operation not permitted", and are noted but for those listed as refused. How this becomes a program lives in `lock::seccomp`.
 
-use super::seccomp::Verdict::{self, Allow, Kill, Unexecutable};
+use super::seccomp::Verdict::{self, Allow, Kill, Refuse, Unexecutable};
 
 /// One system call.
 pub(super) struct Entry {
@@ -77,6 +77,16 @@ policy! {
     Allow SYS_rt_sigaction "handlers of its own signals";
     Allow SYS_rt_sigprocmask "a mask of its own signals";
     Allow SYS_sigaltstack "a stack for handlers";
+
+    // The C library makes these with all signals blocked, where the trap that names other refused calls would end the cell.
+    Refuse SYS_clone "starts threads and processes";
+    Refuse SYS_clone3 "starts threads and processes";
+    #[cfg(target_arch = "x86_64")]
+    Refuse SYS_fork "starts a process";
+    #[cfg(target_arch = "x86_64")]
+    Refuse SYS_vfork "starts a process";
+    Refuse SYS_execve "starts a program";
+    Refuse SYS_tgkill "sends a signal, to itself when it aborts";
 
     Kill SYS_ptrace "looks into other processes";
     Kill SYS_process_vm_readv "looks into other processes";

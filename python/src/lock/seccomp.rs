@@ -14,6 +14,8 @@ pub(super) enum Verdict {
     Allow,
     /// It is made unless its third argument, the protection of memory, has `PROT_EXEC`.
     Unexecutable,
+    /// It answers "operation not permitted" and is not noted.
+    Refuse,
     /// The process ends.
     Kill,
 }
@@ -24,6 +26,7 @@ impl Verdict {
         match self {
             Self::Allow => "allow",
             Self::Unexecutable => "unexecutable",
+            Self::Refuse => "refuse",
             Self::Kill => "kill",
         }
     }
@@ -50,11 +53,19 @@ const IF_EQUAL: u16 = 0x15;
 const IF_AT_LEAST: u16 = 0x35;
 const IF_ANY_BIT: u16 = 0x45;
 
+/// The call is not made; `lock::trap` notes and answers it.
+const TRAP: u32 = libc::SECCOMP_RET_TRAP;
+
 const REFUSE: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
 
 /// An instruction; the jumps are counted from the next one.
 const fn instruction(code: u16, value: u32, then: u8, otherwise: u8) -> libc::sock_filter {
     libc::sock_filter { code, jt: then, jf: otherwise, k: value }
+}
+
+/// What one call is answered with, whatever its arguments.
+const fn answered(number: u32, answer: u32) -> [libc::sock_filter; 2] {
+    [instruction(IF_EQUAL, number, 0, 1), instruction(RETURN, answer, 0, 0)]
 }
 
 fn program() -> Vec<libc::sock_filter> {
@@ -73,24 +84,19 @@ fn program() -> Vec<libc::sock_filter> {
         // The numbers of calls are small.
         let number = u32::try_from(*number).unwrap_or(u32::MAX);
         match verdict {
-            Verdict::Allow => program.extend([
-                instruction(IF_EQUAL, number, 0, 1),
-                instruction(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
-            ]),
-            Verdict::Kill => program.extend([
-                instruction(IF_EQUAL, number, 0, 1),
-                instruction(RETURN, libc::SECCOMP_RET_KILL_PROCESS, 0, 0),
-            ]),
+            Verdict::Allow => program.extend(answered(number, libc::SECCOMP_RET_ALLOW)),
+            Verdict::Refuse => program.extend(answered(number, REFUSE)),
+            Verdict::Kill => program.extend(answered(number, libc::SECCOMP_RET_KILL_PROCESS)),
             Verdict::Unexecutable => program.extend([
                 instruction(IF_EQUAL, number, 0, 4),
                 instruction(LOAD, THIRD, 0, 0),
                 instruction(IF_ANY_BIT, libc::PROT_EXEC.unsigned_abs(), 0, 1),
-                instruction(RETURN, REFUSE, 0, 0),
+                instruction(RETURN, TRAP, 0, 0),
                 instruction(RETURN, libc::SECCOMP_RET_ALLOW, 0, 0),
             ]),
         }
     }
-    program.push(instruction(RETURN, REFUSE, 0, 0));
+    program.push(instruction(RETURN, TRAP, 0, 0));
     program
 }
 

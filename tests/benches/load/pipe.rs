@@ -4,7 +4,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use callboard::call::{Cancel, Deadline};
+use callboard::call::{Cancel, Deadline, Origin};
+use callboard::worker::ask::Asker;
 use callboard::worker::job::{Done, Work};
 use callboard::worker::pool::{Bounds, Pool, Runs, circuit};
 use callboard::worker::{python, script, zygote};
@@ -14,6 +15,7 @@ use harness::tools;
 use protocol::Format;
 use protocol::abi::Kind;
 use protocol::actions::script_fetch;
+use protocol::envelope::{Project, RequestId};
 use protocol::frame::cell::Function;
 use protocol::script::Record;
 
@@ -27,19 +29,21 @@ const MANY: usize = 100_000;
 /// Prints what a call costs between the pool and a cell.
 pub(crate) async fn print(body: &str) {
     let interpreter = python::find(&callboard::config::Python::default()).await.expect("an interpreter");
-    let command = zygote::Command { python: interpreter.path, extension: tools::cell() };
+    let command = zygote::Command { python: interpreter.path, extension: tools::cell(), network: false };
     let circuit = circuit::Rule { deaths: 0, window: Duration::ZERO, open: Duration::ZERO };
     let bounds = Bounds {
         places: 2,
         cores: 2,
         warm: 8,
         queue: 1_000,
+        spares: 0,
         calls_per_cell: u64::MAX,
         memory: 512 << 20,
         unlocked: false,
+        grace: Duration::ZERO,
         circuit,
     };
-    let pool = Pool::new(bounds, command);
+    let pool = Pool::new(bounds, command, Asker::Nobody);
     pool.ready().await;
     let runs = Runs::Script(Rc::new(trivial(body)));
     let mut latencies = Latencies::new();
@@ -66,9 +70,17 @@ pub(crate) async fn print(body: &str) {
 
 async fn call(pool: &Pool, runs: &Runs) {
     let input = Bytes::from_static(br#"{"env":{"isPreview":false},"params":{"name":"reader"}}"#);
-    let work = Work::Call { function: Function::Render, entrypoint: None, format: Format::Json, input };
-    let outcome =
-        pool.run(runs.clone(), work, Deadline::within(Duration::from_secs(5)), Cancel::default()).await;
+    let (deadline, cancel) = (Deadline::within(Duration::from_secs(5)), Cancel::default());
+    let origin = Origin {
+        request_id: RequestId::generate(),
+        correlation: protocol::Id::generate(),
+        project: Project::default(),
+        deadline,
+        cancel: cancel.clone(),
+    };
+    let work =
+        Work::Call { function: Function::Render, entrypoint: None, format: Format::Json, input, origin };
+    let outcome = pool.run(runs.clone(), work, deadline, cancel).await;
     assert!(matches!(outcome, Ok(Done::Returned(_))), "{outcome:?}");
 }
 
@@ -92,5 +104,5 @@ fn trivial(body: &str) -> script::Script {
         file_hash: String::new(),
         origin: "user".to_owned(),
     };
-    script::Script::new(script_fetch::Script { record, body: body.to_owned() })
+    script::Script::new(script_fetch::Script { record, body: body.to_owned() }, &[])
 }

@@ -51,7 +51,7 @@ pub(crate) async fn busy_cell(client: &Client, slug: &str) -> Process {
 
 /// The process that runs `slug`, once it has worked for a while: its call has begun for sure. One that has not begun
 /// moves to another cell when this one dies.
-async fn cell_at_work(client: &Client, slug: &str) -> Process {
+pub(crate) async fn cell_at_work(client: &Client, slug: &str) -> Process {
     wait::eventually("a cell at work", Duration::from_secs(10), || async {
         let cell = busy_cell(client, slug).await;
         (cell.worked() > Duration::from_millis(200)).then_some(cell)

@@ -224,3 +224,34 @@ fn all_crates_but_the_cell_forbid_unsafe_code() {
     let good = [("actors/src/lib.rs", "//! x\n#![forbid(unsafe_code)]\n"), ("python/src/lib.rs", "//! x\n")];
     hold(roots_that_allow_unsafe, &[("actors/src/lib.rs", "//! x\n")], &good);
 }
+
+/// Builds for use that could be made to panic on request.
+fn releases_that_break(files: &[Source]) -> Vec<String> {
+    let guard = "#[cfg(all(feature = \"faults\", not(debug_assertions)))]\ncompile_error!(";
+    let mut complaints = Vec::new();
+    for file in files {
+        let said = |line: &str| line.to_lowercase().contains("faults");
+        let wrong: fn(&str) -> bool = match file.path.as_str() {
+            "Makefile" => |line| line.contains("--release") || line.contains("cargo bench"),
+            "actors/Cargo.toml" => |line| line.starts_with("default"),
+            "actors/src/faults.rs" if !file.text.contains(guard) => |line| line.starts_with("//!"),
+            _ => continue,
+        };
+        let lines = file.text.lines().filter(|line| wrong(line) && said(line));
+        complaints.extend(lines.map(|line| format!("{}: a release with faults: {line}", file.path)));
+    }
+    complaints
+}
+
+#[test]
+fn no_release_can_be_made_to_panic_on_request() {
+    hold(
+        releases_that_break,
+        &[
+            ("Makefile", "\tcargo build --release -p callboard $(FAULTS)\n"),
+            ("actors/Cargo.toml", "[features]\ndefault = [\"faults\"]\n"),
+            ("actors/src/faults.rs", "//! Faults on request.\n\nfn point() {}\n"),
+        ],
+        &[("Makefile", "\tcargo build $(FAULTS)\n"), ("actors/Cargo.toml", "[features]\nfaults = []\n")],
+    );
+}

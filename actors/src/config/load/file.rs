@@ -16,8 +16,16 @@ pub(super) struct Item {
     pub(super) line: usize,
 }
 
-/// All values of `file`.
-pub(super) fn read(file: File<'_>) -> Result<Vec<Item>, Error> {
+/// What stands in a file.
+pub(super) struct Contents {
+    /// All values but those of services.
+    pub(super) items: Vec<Item>,
+    /// The line and the values of each `[[service]]`.
+    pub(super) services: Vec<(usize, Vec<Item>)>,
+}
+
+/// All of `file`.
+pub(super) fn read(file: File<'_>) -> Result<Contents, Error> {
     let table = DeTable::parse(file.text).map_err(|error| Error::Syntax {
         path: file.path.to_owned(),
         line: error.span().map_or(1, |span| line_of(file.text, span.start)),
@@ -25,7 +33,28 @@ pub(super) fn read(file: File<'_>) -> Result<Vec<Item>, Error> {
     })?;
     let mut items = Vec::new();
     flatten(file.text, "", table.get_ref(), &mut items);
-    Ok(items)
+    let found = match table.get_ref().get("service").map(Spanned::get_ref) {
+        Some(DeValue::Array(tables)) => tables.iter().map(|table| service(file.text, table)).collect(),
+        _ => None,
+    };
+    // What is no list of tables stays the unknown setting that it is.
+    let services: Vec<_> = match found {
+        Some(services) => {
+            items.retain(|item| item.key != "service");
+            services
+        }
+        None => Vec::new(),
+    };
+    Ok(Contents { items, services })
+}
+
+fn service(text: &str, table: &Spanned<DeValue<'_>>) -> Option<(usize, Vec<Item>)> {
+    let DeValue::Table(values) = table.get_ref() else { return None };
+    let mut items = Vec::new();
+    flatten(text, "", values, &mut items);
+    // The first of its values, since the table itself may be said to begin behind its heading.
+    let line = items.iter().map(|item| item.line).min().unwrap_or_else(|| line_of(text, table.span().start));
+    Some((line, items))
 }
 
 fn flatten(text: &str, above: &str, table: &DeTable<'_>, items: &mut Vec<Item>) {
@@ -51,7 +80,13 @@ fn plain(value: &DeValue<'_>) -> Value {
         }
         DeValue::Boolean(flag) => Value::from(*flag),
         DeValue::Array(values) => values.iter().map(Spanned::get_ref).map(plain).collect(),
-        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => Value::Null,
+        DeValue::Table(table) => {
+            let entry = |(key, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+                (key.get_ref().to_string(), plain(value.get_ref()))
+            };
+            Value::Object(table.iter().map(entry).collect())
+        }
+        DeValue::Float(_) | DeValue::Datetime(_) => Value::Null,
     }
 }
 

@@ -85,6 +85,21 @@ pub(super) fn complete(loaded: &mut Loaded, here: &Surroundings) {
             *path = std::path::absolute(relative).ok().or(path.take());
         }
     }
+    for service in &mut config.service {
+        if let Some(path) = here.search_path.as_ref().and_then(|path| path.to_str()) {
+            service.env.entry("PATH".to_owned()).or_insert_with(|| path.to_owned());
+        }
+        if let Ok(folder) = std::path::absolute(&service.folder) {
+            service.folder = folder;
+        }
+        if let Some(program) = service.command.first_mut()
+            && Path::new(program).components().count() > 1
+            && let Some(path) =
+                std::path::absolute(&program).ok().and_then(|path| path.into_os_string().into_string().ok())
+        {
+            *program = path;
+        }
+    }
     for key in found {
         loaded.origins.insert(key.to_owned(), Origin::Machine);
     }

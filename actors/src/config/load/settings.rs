@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Switch,
     /// A list of texts of a form, and how to say which. A variable divides them by commas.
     List(fn(&str) -> bool, &'static str),
+    /// Tables of a form of their own, in a file only.
+    Tables(fn(&Value) -> Result<(), String>),
 }
 
 /// A setting.
@@ -50,6 +52,10 @@ pub(super) const ALL: &[Setting] = &[
     setting("node.longest_timeout_ms", TIMEOUT),
     setting("node.trust_timestamps", Kind::Switch),
     setting("node.drain_ms", Kind::Number(0, 3_600_000)),
+    setting("node.repeats_ms", Kind::Number(0, 3_600_000)),
+    // Below what the broker's client holds for one subscription: past that, messages would be lost unanswered.
+    setting("node.in_flight", Kind::Number(1, 32_768)),
+    setting("node.give_up_ms", Kind::Number(100, 86_400_000)),
     setting("node.development", Kind::Switch),
     setting("nats.url", Kind::Text(is_url, "an address such as nats://127.0.0.1:4222 or tls://host")),
     setting("nats.server", Kind::Program),
@@ -62,13 +68,16 @@ pub(super) const ALL: &[Setting] = &[
     setting("worker.places", Kind::Number(1, 1024)),
     setting("worker.warm", Kind::Number(1, 100_000)),
     setting("worker.memory_mb", Kind::Number(16, 1_048_576)),
+    setting("worker.spares", Kind::Number(0, 64)),
     setting("worker.calls_per_cell", Kind::Number(1, 1_000_000_000)),
     setting("worker.queue", Kind::Number(1, 1_000_000)),
     setting("worker.circuit_deaths", Kind::Number(0, 1_000)),
     setting("worker.circuit_window_ms", Kind::Number(100, 3_600_000)),
     setting("worker.circuit_open_ms", Kind::Number(100, 3_600_000)),
+    setting("worker.grace_ms", Kind::Number(0, 10_000)),
     setting("worker.iframe_hosts", Kind::List(is_host, "host names such as player.vimeo.com")),
     setting("scripts.folder", Kind::Path),
+    setting("grant", Kind::Tables(crate::config::grant::check)),
     setting("log.filter", Kind::Text(is_filter, "a filter such as info,callboard=debug")),
     setting("log.format", Kind::Text(is_format, "text or json")),
 ];
@@ -92,7 +101,7 @@ impl Kind {
         let is_path = match self {
             Self::Path => true,
             Self::Program => Path::new(text).components().count() > 1,
-            Self::Text(..) | Self::Number(..) | Self::Switch | Self::List(..) => false,
+            Self::Text(..) | Self::Number(..) | Self::Switch | Self::List(..) | Self::Tables(_) => false,
         };
         let joined = folder.join(text);
         joined.to_str().filter(|_| is_path && !text.is_empty()).map(Value::from)
@@ -104,6 +113,7 @@ impl Kind {
             Self::Text(..) | Self::Path | Self::Program => Some(Value::from(text)),
             Self::Number(..) => text.parse::<u64>().ok().map(Value::from),
             Self::Switch => text.parse::<bool>().ok().map(Value::from),
+            Self::Tables(_) => None,
             Self::List(..) => Some(text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()),
         };
         value.ok_or_else(|| self.expected())
@@ -119,6 +129,7 @@ impl Kind {
             }
             Self::Switch => value.is_boolean(),
             Self::List(fits, _) => value.as_array().is_some_and(|items| are_distinct(items, *fits)),
+            Self::Tables(check) => return check(value),
         };
         if fits { Ok(()) } else { Err(self.expected()) }
     }
@@ -131,6 +142,7 @@ impl Kind {
             Self::Number(least, most) => format!("expected a whole number from {least} to {most}"),
             Self::Switch => "expected true or false".to_owned(),
             Self::List(_, form) => format!("expected a list, without repeats, of {form}"),
+            Self::Tables(_) => "expected tables in a configuration file".to_owned(),
         }
     }
 }
@@ -140,7 +152,7 @@ fn are_distinct(items: &[Value], fits: fn(&str) -> bool) -> bool {
     items.iter().all(|item| item.as_str().is_some_and(fits)) && items.iter().enumerate().all(is_first)
 }
 
-fn is_node_name(text: &str) -> bool {
+pub(super) fn is_node_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }

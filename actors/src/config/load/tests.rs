@@ -21,7 +21,9 @@ fn the_table_of_settings_and_the_configuration_name_the_same_keys() {
     let config = serde_json::to_value(Config::default()).unwrap();
     let mut of_config: Vec<String> = Vec::new();
     for (section, keys) in config.as_object().unwrap() {
-        of_config.extend(keys.as_object().unwrap().keys().map(|key| format!("{section}.{key}")));
+        // Lists of tables are read apart.
+        let keys = keys.as_object().into_iter().flat_map(serde_json::Map::keys);
+        of_config.extend(keys.map(|key| format!("{section}.{key}")));
     }
     let mut of_table: Vec<String> = settings::ALL.iter().map(|setting| setting.key.to_owned()).collect();
     of_config.sort();

@@ -149,3 +149,17 @@ proptest! {
         prop_assert_eq!(rewrite(&metadata, &record), metadata);
     }
 }
+
+#[test]
+fn a_list_is_written_as_one_text_or_in_brackets() {
+    for (written, expected) in [
+        ("\"llm, files:read:/a b\"", vec!["llm", "files:read:/a b"]),
+        ("[\"llm\", \"files:read:/a b\"]", vec!["llm", "files:read:/a b"]),
+        ("[llm]", vec!["llm"]),
+        ("[]", vec![]),
+        ("\"\"", vec![]),
+    ] {
+        let text = format!("\"\"\"\n---\ncapabilities: {written}\n---\n\"\"\"\n");
+        assert_eq!(record("a", &text).capabilities, expected, "{written}");
+    }
+}

@@ -19,7 +19,7 @@ use crate::worker::content::page::{Page, Piece, Place};
 use crate::worker::content::{self, Error, marker, syntax};
 use crate::worker::html::limits::Exceeded;
 use crate::worker::script::{Key, Script};
-use crate::worker::{State, batch, clean};
+use crate::worker::{State, batch, clean, death};
 
 /// Handles the action.
 ///
@@ -189,7 +189,7 @@ async fn settle(
         return Err(failure);
     }
     row.status = if matches!(failure, Failure::Timeout(_)) { Status::Timeout } else { Status::Error };
-    row.warnings.push(explain(&failure));
+    row.warnings.push(death::explain(&failure));
     let piece = match on_error {
         OnError::Marker => {
             marker::marker(&row.name, if row.status == Status::Timeout { "timeout" } else { "error" })
@@ -211,23 +211,11 @@ async fn clean_html(
     Ok(html)
 }
 
-/// What an author can do something with, without the text of an exception.
-fn explain(failure: &Failure) -> String {
-    match failure {
-        Failure::ActionFailed(failed) => {
-            let reason = failed.reason.as_deref().unwrap_or("failed");
-            failed.line.map_or_else(|| reason.to_owned(), |line| format!("{reason} at line {line}"))
-        }
-        Failure::InvalidResponse(invalid) => format!("{}: {}", invalid.path, invalid.problem),
-        other => other.code().message().to_owned(),
-    }
-}
-
 fn too_large(exceeded: &Exceeded) -> Failure {
     Failure::InvalidResponse(InvalidResponse {
         path: "html".to_owned(),
         problem: exceeded.to_string(),
         reason: Some("html_limits".to_owned()),
-        output: None,
+        ..InvalidResponse::default()
     })
 }

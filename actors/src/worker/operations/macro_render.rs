@@ -20,8 +20,7 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
     let input = Input {
         format: call.format,
         bytes: request.context.into_bytes(&call.payload),
-        deadline: call.origin.deadline,
-        cancel: call.origin.cancel.clone(),
+        origin: call.origin.clone(),
     };
     let returned = worker.call(&script, Function::Render, None, input).await?;
     if request.raw {

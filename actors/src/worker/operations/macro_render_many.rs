@@ -47,7 +47,7 @@ fn write(call: &Call, results: Vec<Result<Vec<u8>, Failure>>) -> Answer {
             path: "results".into(),
             problem,
             reason,
-            output: None,
+            ..InvalidResponse::default()
         }));
     }
     let mut writer = Writer::new(call.format, size);

@@ -33,6 +33,6 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
             writer.value(&Reply { problems: found.problems, functions: found.functions });
             Ok(writer.finish())
         }
-        Done::Returned(_) | Done::Loaded => Err(death::no_process("protocol")),
+        Done::Returned(_) | Done::Loaded | Done::Attempted(_) => Err(death::no_process("protocol")),
     }
 }

@@ -34,12 +34,7 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
             Bytes::from(nothing.finish())
         }
     };
-    let input = Input {
-        format: call.format,
-        bytes,
-        deadline: call.origin.deadline,
-        cancel: call.origin.cancel.clone(),
-    };
+    let input = Input { format: call.format, bytes, origin: call.origin.clone() };
     let returned = worker.call(&script, Function::Main, entrypoint, input).await?;
     // The cell may have sent anything: what goes on as one value must be one.
     raw::check_depth(call.format, &returned.value, raw::DEEPEST).map_err(broken)?;

@@ -67,7 +67,7 @@ mod tests {
 
     fn key(slug: &str) -> Key {
         let record = file::describe("default", slug, protocol::Id::generate(), &file::parts(""), None);
-        Script::new(protocol::actions::script_fetch::Script { record, body: String::new() }).key
+        Script::new(protocol::actions::script_fetch::Script { record, body: String::new() }, &[]).key
     }
 
     const RULE: Rule = Rule { deaths: 3, window: Duration::from_secs(60), open: Duration::from_secs(30) };

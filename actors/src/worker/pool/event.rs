@@ -5,13 +5,17 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use protocol::Failure;
+use protocol::capability::Capability;
 use protocol::failure::{ActionFailed, InvalidResponse};
-use protocol::frame::cell::{Compiled, Complaint, Hello, Load, Loaded, Raised, Reason, Return, Skipped};
+use protocol::frame::cell::{
+    Attempted, Compiled, Complaint, Hello, Load, Loaded, Raised, Reason, Return, Skipped,
+};
+use protocol::frame::page::REFUSED_SIZE;
 use protocol::frame::{self, Header, Operation};
 use protocol::{Problem, abi};
 use tokio::sync::watch::Receiver;
 
-use super::{Dying, Exit, Pool, Runs, count, death};
+use super::{Dying, Exit, Pool, Runs, count, death, renew};
 use crate::worker::cell::{Cell, Flight, Phase, Said};
 use crate::worker::job::{Done, Job, Outcome, Returned};
 use crate::worker::script::Script;
@@ -31,11 +35,16 @@ pub(super) async fn keep_zygote(pool: Weak<Pool>, command: zygote::Command, mut 
         let begun = Instant::now();
         match Zygote::start(&command).await {
             Ok(zygote) => {
-                let zygote = Rc::new(zygote);
-                tracing::info!(python = %zygote.ready.python, pid = zygote.pid, modules = zygote.ready.modules, "the zygote is ready");
-                tokio::select! {
-                    () = serve(&pool, &zygote) => {}
-                    _ = closing.changed() => {}
+                let mut zygote = Rc::new(zygote);
+                loop {
+                    tracing::info!(python = %zygote.ready.python, pid = zygote.pid, modules = zygote.ready.modules, "the zygote is ready");
+                    tokio::select! {
+                        () = serve(&pool, &zygote) => break,
+                        _ = closing.changed() => break,
+                        new = renew::next(&pool, &command) => {
+                            renew::retire(&pool, std::mem::replace(&mut zygote, new));
+                        }
+                    }
                 }
                 zygote.reap().await;
             }
@@ -77,7 +86,8 @@ impl Pool {
         keys.iter().for_each(|key| self.pump(key));
     }
 
-    fn hear_zygote(&self, event: zygote::Event) {
+    pub(super) fn hear_zygote(&self, event: zygote::Event) {
+        crate::faults::point("zygote");
         match event {
             zygote::Event::Forked { cell, pid, pidfd } => {
                 let mut state = self.state.borrow_mut();
@@ -112,7 +122,7 @@ impl Pool {
         drop(state);
         let Some(Dying { jobs, scene, .. }) = dying else { return };
         for (job, begun) in jobs {
-            let failure = death::process_down(&job, begun, scene, Some(exit));
+            let failure = death::process_down(&job, begun, &scene, Some(exit));
             job.end(Err(failure));
         }
     }
@@ -126,22 +136,28 @@ impl Pool {
             state.doomed.clear();
             state.cells.values().cloned().collect()
         };
-        for cell in cells {
-            let (begun, waiting) = self.part_flights(&cell);
-            self.let_go(&cell);
-            for (job, at) in begun {
-                let failure = death::process_down(&job, at, death::Scene::default(), None);
-                job.end(Err(failure));
-            }
-            self.take_back(&cell.key, waiting, false);
-        }
+        self.lose_cells(cells);
         // Nobody will say any more how they ended.
         let dying: Vec<_> = self.state.borrow_mut().dying.drain().collect();
         dying.into_iter().for_each(|(_, dying)| dying.end());
     }
 
+    /// Cells have gone with their zygote.
+    pub(super) fn lose_cells(&self, cells: Vec<Rc<Cell>>) {
+        for cell in cells {
+            let (begun, waiting) = self.part_flights(&cell);
+            self.let_go(&cell);
+            for (job, at) in begun {
+                let failure = death::process_down(&job, at, &death::Scene::default(), None);
+                job.end(Err(failure));
+            }
+            self.take_back(&cell.key, waiting, false);
+        }
+    }
+
     /// What a cell's driver tells.
     pub(super) fn hear(&self, cell: &Rc<Cell>, said: Said) {
+        crate::faults::point("cell");
         if cell.state().phase == Phase::Gone {
             return;
         }
@@ -171,7 +187,9 @@ impl Pool {
                 self.hear_not_loaded(cell, read(body)?);
                 Ok(())
             }
-            (Phase::Ready, _) => self.hear_answer(cell, header, body),
+            (Phase::Ready, _) => {
+                self.hear_running(cell, header, body).unwrap_or_else(|| self.hear_answer(cell, header, body))
+            }
             _ => Err(format!("{:?} while {phase:?}", header.operation)),
         }
     }
@@ -211,13 +229,18 @@ impl Pool {
         Ok(())
     }
 
-    fn hear_loaded(&self, cell: &Rc<Cell>, Loaded { many }: Loaded) {
-        if let Some(Runs::Script(script)) = self.state.borrow().groups.get(&cell.key).map(|group| &group.runs)
-        {
-            script.many.set(Some(many));
+    fn hear_loaded(&self, cell: &Rc<Cell>, Loaded { many, asynchronous }: Loaded) {
+        let mut alone = asynchronous;
+        if let Some(runs) = self.state.borrow().groups.get(&cell.key).map(|group| &group.runs) {
+            alone |= runs.capabilities().contains(&Capability::Llm);
+            if let Runs::Script(script) = runs {
+                script.many.set(Some(many));
+            }
         }
+        cell.state_mut().alone = alone;
         cell.enter(Phase::Ready);
         self.rest(cell);
+        self.top_up(&cell.key);
     }
 
     /// The script cannot be loaded: none of its calls can be served.
@@ -249,6 +272,7 @@ impl Pool {
             self.let_go(cell);
             self.serve_waiting();
             self.pump(&cell.key);
+            self.top_up(&cell.key);
         } else {
             self.rest(cell);
         }
@@ -277,26 +301,48 @@ impl Pool {
         let asked = std::mem::take(&mut state.asked);
         let retires = state.retires;
         drop(state);
-        if asked {
+        if asked.is_some() {
             cell.forget_where();
         }
         retires
     }
 
-    /// A cell does what no honest cell does: it is killed.
+    /// A cell does what no honest cell does: it is not heard any more, has a moment to say where its script stands, and is
+    /// killed.
     fn distrust(&self, cell: &Rc<Cell>, why: &str) {
+        /// How often it is looked whether it has said so.
+        const LOOK: Duration = Duration::from_millis(3);
+        /// How many times.
+        const LOOKS: u32 = 10;
         tracing::warn!(why, "a cell broke the protocol and is killed");
         count(&self.counts.killed);
         self.note_death(cell);
+        let before = self.scene(cell);
         let loaded = cell.state().phase == Phase::Ready;
-        let (begun, waiting) = self.part_flights(cell);
-        self.let_go(cell);
-        for (job, _) in begun {
-            job.end(Err(death::no_process("protocol")));
-        }
+        let slug = self.slug(cell);
+        let (mut begun, waiting) = self.part_flights(cell);
         if !loaded {
-            self.fail_queue(&cell.key, || death::no_process("protocol"));
+            begun.extend(self.take_queue(&cell.key).into_iter().map(|job| (job, None)));
         }
+        cell.ask_where();
+        self.forsake(cell);
+        let dying = Rc::clone(cell);
+        tokio::task::spawn_local(async move {
+            let mut line = None;
+            for _ in 0..LOOKS {
+                tokio::time::sleep(LOOK).await;
+                line = slug.as_ref().and_then(|slug| dying.line(slug));
+                if line.is_some() {
+                    break;
+                }
+            }
+            dying.kill();
+            let scene = death::Scene { line, ..before };
+            for (job, at) in begun {
+                let failure = death::protocol(&job, at, &scene);
+                job.end(Err(failure));
+            }
+        });
         self.recover(cell, waiting, true);
     }
 
@@ -310,14 +356,7 @@ impl Pool {
         self.note_death(cell);
         if was != Phase::Ready {
             // It died of its script's own top level: calls that wait for it would only kill the next one.
-            let mut state = self.state.borrow_mut();
-            let jobs = state
-                .groups
-                .get_mut(&cell.key)
-                .map(|group| std::mem::take(&mut group.queue))
-                .unwrap_or_default();
-            state.queued -= jobs.len();
-            begun.extend(jobs.into_iter().map(|job| (job, None)));
+            begun.extend(self.take_queue(&cell.key).into_iter().map(|job| (job, None)));
         }
         match exit {
             None => {
@@ -327,7 +366,7 @@ impl Pool {
             }
             Some(exit) => {
                 for (job, begun) in begun {
-                    let failure = death::process_down(&job, begun, scene, Some(exit));
+                    let failure = death::process_down(&job, begun, &scene, Some(exit));
                     job.end(Err(failure));
                 }
             }
@@ -341,7 +380,7 @@ impl Pool {
         let flights: Vec<Flight> = cell.state_mut().flights.drain(..).collect();
         let mut begun = Vec::new();
         let mut waiting = Vec::new();
-        for Flight { sequence, job, begun: at } in flights {
+        for Flight { sequence, job, begun: at, .. } in flights {
             let Some(job) = job else { continue };
             if cell.has_begun(sequence) { begun.push((job, at)) } else { waiting.push(job) }
         }
@@ -364,6 +403,7 @@ fn load(script: &Script) -> Load {
         kind: script.record.kind,
         entrypoint: script.record.entrypoint.clone(),
         body: script.body.clone(),
+        capabilities: script.granted.clone(),
     }
 }
 
@@ -382,16 +422,27 @@ fn answer(operation: Operation, body: &Bytes) -> Result<(Heard, Option<Duration>
     let outcome = match operation {
         Operation::Return => {
             let returned: Return<'_> = frame::borrow(body).map_err(|error| error.to_string())?;
+            if !abi::are_notices(&returned.notices) {
+                return Err("notices that no call may give".to_owned());
+            }
             let took = Duration::from_micros(returned.run);
             run = Some(took);
             Ok(Done::Returned(Returned {
                 value: body.slice_ref(returned.value),
                 output: returned.output,
                 run: took,
+                notices: returned.notices,
             }))
         }
         Operation::Compiled => Ok(Done::Compiled(read::<Compiled>(body)?)),
-        Operation::Raised => Err(raised_failure(read(body)?)),
+        Operation::Attempted => Ok(Done::Attempted(read::<Attempted>(body)?)),
+        Operation::Raised => {
+            let raised: Raised = read(body)?;
+            if !abi::are_notices(&raised.notices) {
+                return Err("notices that no call may give".to_owned());
+            }
+            Err(raised_failure(raised))
+        }
         Operation::Invalid => Err(invalid(read(body)?)),
         Operation::Refused => {
             let Complaint { path, problem, .. } = read(body)?;
@@ -401,9 +452,16 @@ fn answer(operation: Operation, body: &Bytes) -> Result<(Heard, Option<Duration>
             let Skipped { late } = read(body)?;
             return Ok((Heard::Skipped { late }, None));
         }
-        Operation::Load | Operation::Call | Operation::Compile | Operation::Hello | Operation::Loaded => {
-            return Err(format!("{operation:?} in answer to a call"));
-        }
+        Operation::Load
+        | Operation::Call
+        | Operation::Compile
+        | Operation::Attempt
+        | Operation::Answer
+        | Operation::Cancel
+        | Operation::Hello
+        | Operation::Loaded
+        | Operation::Ask
+        | Operation::Drop => return Err(format!("{operation:?} in answer to a call")),
     };
     Ok((Heard::Ended(outcome), run))
 }
@@ -411,15 +469,24 @@ fn answer(operation: Operation, body: &Bytes) -> Result<(Heard, Option<Duration>
 fn raised_failure(raised: Raised) -> Failure {
     Failure::ActionFailed(ActionFailed {
         reason: Some(raised.reason.as_str().to_owned()),
-        script: None,
         line: raised.line,
+        refused: raised.refused.map(|refused| refused.chars().take(REFUSED_SIZE).collect()),
         exception: Some(raised.exception),
         output: raised.output.text(),
+        ..ActionFailed::default()
     })
 }
 
 fn invalid(complaint: Complaint) -> Failure {
     let Problem { path, problem } = Problem::new(complaint.path, complaint.problem);
     let reason = complaint.too_large.then(|| "too_large".to_owned());
-    Failure::InvalidResponse(InvalidResponse { path, problem, reason, output: complaint.output.text() })
+    let output = complaint.output.text();
+    Failure::InvalidResponse(InvalidResponse {
+        path,
+        problem,
+        reason,
+        script: None,
+        line: complaint.line,
+        output,
+    })
 }

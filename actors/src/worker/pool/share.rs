@@ -1,9 +1,9 @@
-//! Who gets what of the pool: groups of cells, and the shares of projects. A project may fill three quarters of the
-//! queue, and
-//! among groups that wait for a place the project that holds the fewest comes first, so that one that floods the pool
+//! Who gets what of the pool: groups of cells, the shares of projects, and how long it takes to come to one's turn. A
+//! project may fill three quarters of the queue, and among groups that wait for a place the project that holds the fewest comes first, so that one that floods the pool
 //! leaves the others theirs.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
 use super::{Group, Key, Runs, State};
 
@@ -46,6 +46,26 @@ impl State {
         self.queued >= most || of_project.map(|group| group.queue.len()).sum::<usize>() >= share
     }
 
+    /// How long the calls that wait will take to have had their turn, in ms: when to try again.
+    pub(super) fn wait_ms(&self, places: usize, now: Instant) -> u64 {
+        let runs = self.cells.values().filter_map(|cell| {
+            let state = cell.state();
+            // A call that runs longer than its like did says more of what is to come than they do.
+            let begun = state.flights.front().and_then(|flight| flight.begun);
+            let so_far = begun.map(|begun| now.duration_since(begun).as_secs_f64() * 1e6);
+            let pace = Some(state.pace).filter(|pace| pace.is_finite());
+            pace.into_iter().chain(so_far).reduce(f64::max)
+        });
+        let (count, sum) = runs.fold((0_u32, 0.0), |(count, sum), run| (count + 1, sum + run));
+        wait_ms(self.queued, (count > 0).then(|| sum / f64::from(count)), places)
+    }
+
+    /// Whether there are `most` cells and none of them could make room: cells that lend their places do not count among
+    /// those that run, and must not become ever more.
+    pub(super) fn is_crowded(&self, most: usize) -> bool {
+        self.cells.len() >= most && !self.cells.values().any(|cell| cell.idle() && !cell.state().holds_place)
+    }
+
     /// Takes the group whose turn it is from those that wait.
     pub(super) fn next_in_turn(&mut self) -> Option<Key> {
         let mut held: HashMap<&str, usize> = HashMap::new();
@@ -58,5 +78,33 @@ impl State {
         let turn =
             self.waiting.iter().enumerate().min_by_key(|(_, key)| places(key)).map(|(turn, _)| turn)?;
         self.waiting.remove(turn)
+    }
+}
+
+/// How long `queued` calls take in `places` if each runs for `mean` µs, in ms from 10 to 10 000.
+fn wait_ms(queued: usize, mean: Option<f64>, places: usize) -> u64 {
+    /// Where nothing has run yet, nobody knows.
+    const UNKNOWN: u64 = 100;
+    let Some(mean) = mean else { return UNKNOWN };
+    let figure = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let ms = figure(queued) * mean / figure(places.max(1)) / 1e3;
+    // A float beyond the target's range becomes its nearest end.
+    (ms.ceil() as u64).clamp(10, 10_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_turned_away_is_told_about_when_the_queue_has_gone() {
+        let ms = |ms: f64| Some(ms * 1e3);
+        assert_eq!(wait_ms(100, ms(20.0), 4), 500);
+        assert_eq!(wait_ms(256, ms(0.05), 4), 10, "at least the time of a breath");
+        assert_eq!(wait_ms(256, ms(60_000.0), 1), 10_000, "nobody waits for longer than that");
+        assert_eq!(wait_ms(100, None, 4), 100, "nothing has run yet");
+        assert_eq!(wait_ms(3, ms(10.0), 2), 15);
+        assert_eq!(wait_ms(3, ms(10.0), 0), 30, "a pool without places");
+        assert_eq!(wait_ms(usize::MAX, Some(f64::MAX), 1), 10_000);
     }
 }

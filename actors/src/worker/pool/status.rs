@@ -38,7 +38,12 @@ impl Pool {
             python: state.zygote.as_ref().map(|zygote| zygote.ready.python.clone()),
             zygote: state.zygote.as_ref().map(|zygote| zygote.pid),
             layers: state.layers.clone(),
-            places: small(self.bounds.places),
+            forbidden: state.attempted.as_ref().map(|attempted| status::Forbidden {
+                refused: attempted.refused.clone(),
+                allowed: attempted.allowed.clone(),
+            }),
+            places: small(self.size.get().places),
+            warm: small(self.size.get().warm),
             running: small(state.running),
             queued: small(state.queued),
             cells,

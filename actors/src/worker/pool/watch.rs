@@ -1,12 +1,13 @@
 //! Deadlines and patience: a look over the busy cells every few milliseconds while there are any, instead of a timer
 //! for each call.
 
+use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch::Receiver;
 
-use super::{Pool, count, death};
+use super::{Key, Pool, count, death};
 use crate::call::cancelled;
 use crate::worker::cell::{Cell, Flight, Phase};
 use crate::worker::job::Job;
@@ -22,7 +23,7 @@ const LOAD: Duration = Duration::from_secs(5);
 /// A cell that still loads after this long when no call waits for it any more is stuck in its script's top level.
 const UNWANTED: Duration = Duration::from_secs(1);
 /// Longest wait for the zygote to say how a cell has ended, or for a pipe to end after its process has.
-const REPORT: Duration = Duration::from_millis(50);
+const REPORT: Duration = Duration::from_millis(200);
 
 /// Looks as long as the pool lives.
 pub(super) async fn watch(pool: Weak<Pool>, mut closing: Receiver<bool>) {
@@ -30,7 +31,7 @@ pub(super) async fn watch(pool: Weak<Pool>, mut closing: Receiver<bool>) {
         let Some(here) = pool.upgrade() else { return };
         let busy = {
             let state = here.state.borrow();
-            state.running > 0 || state.queued > 0 || !state.dying.is_empty()
+            state.running > 0 || state.lent > 0 || state.queued > 0 || !state.dying.is_empty()
         };
         let active = Rc::clone(&here.active);
         if busy {
@@ -48,13 +49,17 @@ pub(super) async fn watch(pool: Weak<Pool>, mut closing: Receiver<bool>) {
 
 impl Pool {
     fn look(&self) {
+        crate::faults::point("watch");
         let now = Instant::now();
         let cells: Vec<_> = {
             let state = self.state.borrow();
             state
                 .cells
                 .values()
-                .filter(|cell| cell.state().holds_place || cell.state().exit.is_some())
+                .filter(|cell| {
+                    let state = cell.state();
+                    state.holds_place || state.lent || state.exit.is_some()
+                })
                 .cloned()
                 .collect()
         };
@@ -84,34 +89,46 @@ impl Pool {
     }
 
     fn look_at_flights(&self, cell: &Rc<Cell>, now: Instant) {
-        self.look_for_cancelled(cell);
-        let (gone, late, ran, behind) = {
+        self.look_for_cancelled(cell, now);
+        self.look_at_place(cell);
+        let (gone, grace, late, ran, behind) = {
             let state = cell.state();
             let Some(front) = state.flights.front() else { return };
             let gone = front.job.is_none();
             let late = front.job.as_ref().is_some_and(|job| job.late(now));
             let ran = front.begun.map_or(Duration::ZERO, |begun| now.duration_since(begun));
-            (gone, late, ran, state.flights.len() > 1 && !state.withdrawn)
+            (gone, front.grace, late, ran, state.flights.len() > 1 && !state.withdrawn)
         };
-        if gone && ran > ANSWER {
+        if let Some(grace) = grace {
+            if now >= grace {
+                self.end_grace(cell);
+            }
+        } else if gone && ran > ANSWER {
             // It neither skips what was taken back nor answers: no deadline would ever end it.
             count(&self.counts.killed);
             let (_, waiting) = self.part_flights(cell);
             self.let_go(cell);
             self.recover(cell, waiting, false);
-        } else if late && !cell.state().asked {
-            // It has until the next look to write down where it stands; then it is killed.
-            cell.state_mut().asked = true;
-            cell.ask_where();
+        } else if late && self.waits(cell) {
+            self.end_gently(cell, now);
         } else if late {
-            self.kill_late(cell, now);
+            if self.has_told(cell) {
+                self.kill_late(cell, now);
+            }
         } else if behind && ran > PATIENCE {
             self.withdraw(cell, 1);
         }
     }
 
-    /// Ends cancelled calls in a cell's pipe. One that it has begun can only be stopped with the cell.
-    fn look_for_cancelled(&self, cell: &Rc<Cell>) {
+    /// Whether the running call of a cell waits for something to happen, as the cell says.
+    fn waits(&self, cell: &Rc<Cell>) -> bool {
+        let front = cell.state().flights.front().map(|front| front.sequence);
+        !self.bounds.grace.is_zero() && front.is_some_and(|sequence| cell.waits(sequence))
+    }
+
+    /// Ends cancelled calls in a cell's pipe. One that it has begun may come to an end by itself, else it ends with the
+    /// cell; its caller waits for neither.
+    fn look_for_cancelled(&self, cell: &Rc<Cell>, now: Instant) {
         let is_cancelled = |flight: &Flight| flight.job.as_ref().is_some_and(|job| job.cancel.by().is_some());
         let (first, begun) = {
             let state = cell.state();
@@ -122,15 +139,7 @@ impl Pool {
             self.withdraw(cell, first);
             return;
         }
-        count(&self.counts.killed);
-        let (running, waiting) = self.part_flights(cell);
-        self.let_go(cell);
-        // Others that had begun are lost with it: nobody can say how far they came.
-        for (job, at) in running {
-            let failure = job.cancel.by().map_or_else(|| death::neighbour(&job, at), cancelled);
-            job.end(Err(failure));
-        }
-        self.recover(cell, end_cancelled(waiting), false);
+        self.end_gently(cell, now);
     }
 
     /// Ends a cell whose call is past its deadline. The reply does not wait for the process to be gone.
@@ -138,13 +147,16 @@ impl Pool {
         count(&self.counts.killed);
         let front_began = cell.state().flights.front().and_then(|flight| flight.begun);
         let scene = self.scene(cell);
-        self.note_death(cell);
         let (begun, mut waiting) = self.part_flights(cell);
         self.let_go(cell);
         let nothing_began = begun.is_empty();
+        if !nothing_began {
+            // A cell that did not get to its call for want of processor time says nothing about its script.
+            self.note_death(cell);
+        }
         for (job, at) in begun {
             let failure = match job.late(now) {
-                true => death::deadline(&job, at.or(front_began), scene),
+                true => death::deadline(&job, at.or(front_began), &scene),
                 false => death::neighbour(&job, at),
             };
             job.end(Err(failure));
@@ -159,7 +171,7 @@ impl Pool {
     }
 
     /// Takes back the calls in a cell's pipe from that place on, as far as they are not begun.
-    fn withdraw(&self, cell: &Rc<Cell>, place: usize) {
+    pub(super) fn withdraw(&self, cell: &Rc<Cell>, place: usize) {
         let Some(from) = cell.state().flights.get(place).map(|flight| flight.sequence) else { return };
         if cell.withdraw_from(from).is_err() {
             return;
@@ -181,44 +193,68 @@ impl Pool {
 
     fn look_at_loading(&self, cell: &Rc<Cell>, took: Duration) {
         let unwanted = self.state.borrow().groups.get(&cell.key).is_none_or(|group| group.queue.is_empty());
-        if took > LOAD || (unwanted && took > UNWANTED) {
-            count(&self.counts.killed);
-            self.let_go(cell);
-            self.note_death(cell);
-            if took > LOAD {
-                self.fail_queue(&cell.key, || death::no_process("load_timeout"));
-            }
-            self.serve_waiting();
+        if took <= LOAD && !(unwanted && took > UNWANTED) {
+            return;
         }
+        let loading = cell.state().phase == Phase::Loading;
+        if loading && !self.has_told(cell) {
+            return;
+        }
+        count(&self.counts.killed);
+        let scene = self.scene(cell);
+        let jobs = if took > LOAD { self.take_queue(&cell.key) } else { VecDeque::new() };
+        self.let_go(cell);
+        self.note_death(cell);
+        for job in jobs {
+            let failure = death::load_timeout(&job, &scene);
+            job.end(Err(failure));
+        }
+        self.serve_waiting();
     }
 
     /// Ends calls that wait and are late or cancelled.
     fn end_in_queues(&self, now: Instant) {
-        let mut over = Vec::new();
-        let mut state = self.state.borrow_mut();
-        for group in state.groups.values_mut() {
-            let ends = |job: &Job| job.late(now) || job.cancel.by().is_some();
-            if !group.queue.iter().any(ends) {
+        let ends = |job: &Job| job.late(now) || job.cancel.by().is_some();
+        let state = self.state.borrow();
+        let keys: Vec<_> = state
+            .groups
+            .iter()
+            .filter(|(_, group)| group.queue.iter().any(ends))
+            .map(|(key, _)| *key)
+            .collect();
+        let loading = |key: &Key| {
+            let cells = &state.groups.get(key)?.cells;
+            cells.iter().find(|cell| cell.state().phase == Phase::Loading).cloned()
+        };
+        let groups: Vec<_> = keys.into_iter().map(|key| (key, loading(&key))).collect();
+        drop(state);
+        for (key, loading) in groups {
+            if loading.as_ref().is_some_and(|cell| !self.has_told(cell)) {
+                // The script that keeps these calls waiting says where it stands first.
                 continue;
             }
-            let loading = group.cells.iter().any(|cell| cell.state().phase == Phase::Loading);
-            let waiting = std::mem::take(&mut group.queue);
-            let (ended, rest): (Vec<Job>, Vec<Job>) = waiting.into_iter().partition(ends);
-            group.queue = rest.into();
-            over.extend(ended.into_iter().map(|job| (job, loading)));
-        }
-        state.queued -= over.len();
-        let keys: Vec<_> = state.groups.keys().copied().collect();
-        keys.iter().for_each(|key| state.drop_if_empty(key));
-        drop(state);
-        for (job, loading) in over {
-            match (job.cancel.by(), loading) {
-                (Some(by), _) => job.end(Err(cancelled(by))),
-                (None, true) => {
-                    let failure = death::deadline(&job, None, death::Scene::default());
-                    job.end(Err(failure));
+            let scene = loading.as_ref().map(|cell| self.scene(cell));
+            if let Some(cell) = loading {
+                cell.state_mut().asked = None;
+                cell.forget_where();
+            }
+            let (over, rest): (Vec<Job>, Vec<Job>) = self.take_queue(&key).into_iter().partition(ends);
+            let mut state = self.state.borrow_mut();
+            state.queued += rest.len();
+            if let Some(group) = state.groups.get_mut(&key) {
+                group.queue = rest.into();
+            }
+            state.drop_if_empty(&key);
+            drop(state);
+            for job in over {
+                match (job.cancel.by(), &scene) {
+                    (Some(by), _) => job.end(Err(cancelled(by))),
+                    (None, Some(scene)) => {
+                        let failure = death::deadline(&job, None, scene);
+                        job.end(Err(failure));
+                    }
+                    (None, None) => end_queued(job),
                 }
-                (None, false) => end_queued(job),
             }
         }
     }

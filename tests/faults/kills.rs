@@ -1,11 +1,4 @@
-//! Minutes of faults under load: cells and zygotes killed at random while calls go on, nodes killed and power cut while scripts are
-//! saved. Each run prints what it did.
-
-#[path = "../it/scripts/crashes.rs"]
-mod crashes;
-mod power;
-#[path = "../it/scripts/races.rs"]
-mod races;
+//! Cells and zygotes killed at random while calls go on.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -19,10 +12,12 @@ use harness::stage::Stage;
 use harness::wait;
 use serde_json::json;
 
+use crate::{alone, form};
+
 /// How long faults go on.
-const RUN: Duration = Duration::from_secs(120);
+const RUN: Duration = Duration::from_secs(form(8, 120));
 /// Between two faults.
-const EVERY: Duration = Duration::from_millis(100);
+const EVERY: Duration = Duration::from_millis(form(50, 100));
 /// More than are kept warm, so that cells come and go as well.
 const SCRIPTS: usize = 256;
 /// Callers that each have one call at a time.
@@ -40,7 +35,9 @@ def render(context):
 
 async fn call(client: &Client, n: usize) -> Answer {
     let slug = format!("work_{}", n % SCRIPTS);
-    client.call("macro.render", &json!({"script": slug, "context": script::context(&json!({"n": n}))})).await
+    let payload = json!({"script": slug, "context": script::context(&json!({"n": n}))});
+    // Far more time than it needs on any machine: a call that is forgotten shows as one that ran out of it.
+    client.call_whole("macro.render", &payload, &json!({"timeoutMs": 30_000})).await
 }
 
 /// Calls one script after the other until `end` and counts the replies by code. Each call must get exactly its own reply.
@@ -58,7 +55,10 @@ async fn caller(client: &Client, first: usize, end: Instant) -> BTreeMap<String,
     codes
 }
 
-/// Kills a cell at each tick until `end`, another one each time; every 150th time the zygote. Gives both counts.
+/// So many cells are killed for one zygote.
+const CELLS_A_ZYGOTE: u64 = form(40, 150);
+
+/// Kills a cell at each tick until `end`, another one each time; now and then the zygote. Gives both counts.
 async fn faults(stage: &Stage, end: Instant) -> (u64, u64) {
     let (mut cells, mut zygotes) = (0, 0);
     let mut tick = tokio::time::interval(EVERY);
@@ -67,7 +67,7 @@ async fn faults(stage: &Stage, end: Instant) -> (u64, u64) {
         let family = stage.node.cells();
         let choice = usize::try_from(cells).unwrap_or_default();
         let Some(victim) = family.get(choice % family.len().max(1)) else { continue };
-        if cells % 150 == 149 {
+        if cells % CELLS_A_ZYGOTE == CELLS_A_ZYGOTE - 1 {
             let zygote = stage.node.family().into_iter().find(|process| !family.contains(process));
             zygote.iter().for_each(Process::kill);
             zygotes += 1;
@@ -81,6 +81,7 @@ async fn faults(stage: &Stage, end: Instant) -> (u64, u64) {
 
 #[tokio::test]
 async fn every_call_gets_its_own_reply_while_cells_and_zygotes_are_killed() {
+    let _alone = alone().await;
     let options = (0..SCRIPTS)
         .map(|n| format!("work_{n}"))
         .fold(Options::new().setting("WORKER__CIRCUIT_DEATHS", "0"), |options, slug| {
@@ -95,9 +96,9 @@ async fn every_call_gets_its_own_reply_while_cells_and_zygotes_are_killed() {
         *sum.entry(code).or_default() += count;
     }
     println!("{cells} cells and {zygotes} zygotes killed; replies by code: {sum:?}");
-    assert!(cells > 500 && zygotes >= 3, "too few faults to tell");
+    assert!(cells > form(40, 500) && zygotes >= form(1, 3), "too few faults to tell");
     assert!(sum.get("PY_PROCESS_DOWN") > Some(&0), "no fault met a call");
-    assert!(sum.get("OK") > Some(&1_000), "hardly a call got through");
+    assert!(sum.get("OK") > Some(&form(20, 500)), "hardly a call got through");
     let known = ["OK", "PY_PROCESS_DOWN"];
     assert!(sum.keys().all(|code| known.contains(&code.as_str())), "{sum:?}");
 
@@ -108,16 +109,4 @@ async fn every_call_gets_its_own_reply_while_cells_and_zygotes_are_killed() {
         .await;
     }
     stage.close();
-}
-
-#[tokio::test]
-async fn nothing_that_was_answered_for_is_lost_in_two_hundred_kills() {
-    let count = crashes::rounds(200).await;
-    println!("{count:?}");
-    assert!(count.answered > 1_000 && count.torn > 50, "too little was going on: {count:?}");
-}
-
-#[tokio::test]
-async fn nothing_outside_is_read_or_written_in_half_a_minute_of_swapping() {
-    races::race(Duration::from_secs(30)).await;
 }

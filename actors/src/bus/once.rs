@@ -1,0 +1,193 @@
+//! A call that bears its caller's own id runs once however often it is sent: repeats join it or get what was kept.
+//! A bare payload has no such id and passes by. How repeats are found and kept is in `repeat`.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use protocol::channel::Code as ChannelCode;
+use protocol::envelope::{self, RequestId};
+use protocol::failure::{Stage, Timeout};
+use protocol::{Failure, Format, Id, Raw, actions, channels};
+
+use super::Bus;
+use super::intake::{self, Taken};
+use crate::call::{Answer, Deadline, millis};
+use crate::repeat::{self, Entered, Named};
+use crate::router::{ChannelAnswer, ChannelCall, ChannelFailure, ChannelOutcome, Router};
+
+/// Most bytes of kept outcomes of actions.
+const MOST_OF_ACTIONS: usize = 60 << 20;
+/// Most bytes of kept outcomes of channels.
+const MOST_OF_CHANNELS: usize = 4 << 20;
+
+/// The calls that run and what is kept of others.
+pub(super) struct Repeats {
+    actions: repeat::Repeats<Answer>,
+    channels: repeat::Repeats<ChannelOutcome>,
+}
+
+impl Repeats {
+    /// Keeps outcomes for `time`.
+    pub(super) fn new(time: Duration) -> Self {
+        Self {
+            actions: repeat::Repeats::new(time, MOST_OF_ACTIONS),
+            channels: repeat::Repeats::new(time, MOST_OF_CHANNELS),
+        }
+    }
+}
+
+/// How a call ended, for one caller or for several.
+pub(super) enum Outcome {
+    Own(Answer),
+    Shared(Rc<Answer>),
+}
+
+impl Outcome {
+    /// Why it failed, if it did.
+    pub(super) fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Own(answer) => answer.as_ref().err(),
+            Self::Shared(answer) => answer.as_ref().as_ref().err(),
+        }
+    }
+
+    /// The body of the reply.
+    pub(super) fn into_body(self, format: Format, id: &RequestId, now: jiff::Timestamp) -> Vec<u8> {
+        let success = |data: &[u8]| envelope::success(format, id, &Raw::trusted(format, data), now);
+        match self {
+            Self::Own(Ok(data)) => success(&data),
+            Self::Own(Err(failure)) => envelope::failure(format, id, failure, now),
+            Self::Shared(answer) => match answer.as_ref() {
+                Ok(data) => success(data),
+                Err(failure) => envelope::failure(format, id, failure.clone(), now),
+            },
+        }
+    }
+}
+
+/// Runs an action's call, unless it repeats another.
+pub(super) async fn action(
+    bus: &Bus,
+    router: &Router,
+    spec: &'static actions::Spec,
+    taken: Taken,
+) -> Outcome {
+    if taken.named {
+        // In a box of its own, so that bare payloads do not carry its room along.
+        return Box::pin(named(bus, router, spec, taken)).await;
+    }
+    let Taken { call, token, late, .. } = taken;
+    if let Some(late) = late {
+        return Outcome::Own(Err(late));
+    }
+    let _held = bus.held.hold(&call.origin.request_id, token, &call.origin.cancel);
+    Outcome::Own(intake::run(router, spec, call).await)
+}
+
+async fn named(bus: &Bus, router: &Router, spec: &'static actions::Spec, taken: Taken) -> Outcome {
+    let Taken { call, token, late, .. } = taken;
+    let named = Named {
+        id: call.origin.request_id.clone(),
+        subject: spec.name,
+        project: call.origin.project.clone(),
+        operator: None,
+        format: call.format,
+        payload: call.payload.clone(),
+    };
+    if let Some(late) = late {
+        // Who sends the very same message again is late by its own timestamp, but asks for no work.
+        return match bus.repeats.actions.find(&named) {
+            Some(Entered::Kept(answer)) => Outcome::Shared(answer),
+            _ => Outcome::Own(Err(late)),
+        };
+    }
+    let deadline = call.origin.deadline;
+    match bus.repeats.actions.enter(named) {
+        Entered::Kept(answer) => Outcome::Shared(answer),
+        Entered::Joined(joined) => tokio::select! {
+            biased;
+            answer = joined.outcome() => {
+                answer.map_or_else(|| Outcome::Own(Err(Failure::unavailable(spec.name, 100))), Outcome::Shared)
+            }
+            () = tokio::time::sleep(deadline.left()) => Outcome::Own(Err(passed(deadline))),
+        },
+        Entered::First(first) => {
+            let _held = bus.held.hold(&call.origin.request_id, token, &call.origin.cancel);
+            let answer = intake::run(router, spec, call).await;
+            let weight = if spec.keeps { weight(&answer) } else { None };
+            Outcome::Shared(first.end(answer, weight))
+        }
+    }
+}
+
+/// The deadline of a caller who joined a call that has more time.
+fn passed(deadline: Deadline) -> Failure {
+    let timeout_ms = millis(deadline.timeout);
+    Failure::Timeout(Timeout { timeout_ms, stage: Stage::Running, late_ms: None, death: None, output: None })
+}
+
+/// Bytes that an answer holds if it is one that is kept: what the code itself returned or raised.
+fn weight(answer: &Answer) -> Option<usize> {
+    match answer {
+        Ok(data) => Some(data.capacity()),
+        Err(Failure::ActionFailed(details)) => {
+            let texts = [&details.reason, &details.script, &details.exception, &details.output];
+            Some(texts.into_iter().flatten().map(String::capacity).sum())
+        }
+        Err(
+            Failure::Timeout(_)
+            | Failure::ProcessDown(_)
+            | Failure::InvalidResponse(_)
+            | Failure::ActionUnknown(_)
+            | Failure::RequestInvalid(_)
+            | Failure::Overloaded(_)
+            | Failure::Cancelled(_)
+            | Failure::Unavailable(_),
+        ) => None,
+    }
+}
+
+/// Runs a channel's call, unless it repeats another. Without an `operator` it was a bare payload.
+pub(super) async fn channel(
+    bus: &Bus,
+    router: &Router,
+    spec: &'static channels::Spec,
+    call: ChannelCall,
+    operator: Option<Id>,
+) -> ChannelOutcome {
+    // Only what changes something needs to happen once.
+    let (Some(operator), true) = (operator, spec.keeps) else {
+        return router.channel(spec.name, call).await;
+    };
+    let named = Named {
+        id: call.origin.request_id.clone(),
+        subject: spec.name,
+        project: call.origin.project.clone(),
+        operator: Some(operator),
+        format: call.format,
+        payload: call.payload.clone(),
+    };
+    let deadline = call.origin.deadline;
+    let outcome = match bus.repeats.channels.enter(named) {
+        Entered::Kept(outcome) => outcome,
+        Entered::Joined(joined) => {
+            let outcome = tokio::select! {
+                biased;
+                outcome = joined.outcome() => outcome,
+                () = tokio::time::sleep(deadline.left()) => {
+                    return Err(ChannelFailure::of(ChannelCode::Timeout));
+                }
+            };
+            outcome.unwrap_or_else(|| Rc::new(Err(ChannelFailure::of(ChannelCode::ServiceFailure))))
+        }
+        Entered::First(first) => {
+            let outcome = router.channel(spec.name, call).await;
+            let weight = match &outcome {
+                Ok(ChannelAnswer::Data(data)) => Some(data.to_string().len()),
+                Ok(ChannelAnswer::Silence) | Err(_) => None,
+            };
+            first.end(outcome, weight)
+        }
+    };
+    Rc::unwrap_or_clone(outcome)
+}

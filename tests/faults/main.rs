@@ -10,7 +10,9 @@ mod kills;
 mod load;
 mod panics;
 #[cfg(feature = "long")]
-mod stores;
+mod power;
+#[cfg(feature = "long")]
+mod scripts;
 
 use tokio::sync::{Mutex, MutexGuard};
 

@@ -10,7 +10,7 @@ use callboard::store::Store as _;
 use callboard::store::embedded::Embedded;
 use tempfile::TempDir;
 
-use super::crashes;
+use super::scripts::crashes;
 
 /// Cuts for each of both writers.
 const CUTS: usize = 30;

@@ -1,4 +1,4 @@
-//! Kills and races, in their short form; `tests/long` has the long ones.
+//! Kills and races, in their short form; `tests/faults` has the long ones.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

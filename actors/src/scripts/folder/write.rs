@@ -21,7 +21,7 @@ pub const DRAFT: &str = ".callboard-";
 /// From this many files on, the file system is synced once instead of each file.
 const MANY: usize = 16;
 /// How often two can save a file at the same time before we give way.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 1_000;
 
 /// What is to happen to one file.
 #[derive(Debug, Clone, PartialEq, Eq)]

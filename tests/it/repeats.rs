@@ -157,7 +157,7 @@ async fn the_very_same_message_gets_what_was_kept_even_after_its_time() {
 async fn who_joins_has_a_deadline_of_its_own_and_shares_the_end_of_the_first() {
     let stage = Stage::with(options()).await;
     let slow = json!({"seconds": 20});
-    let first = run_with(&stage.client, "r", &slow, json!({"timeoutMs": 1_500}));
+    let first = run_with(&stage.client, "r", &slow, json!({"timeoutMs": 6_000}));
     let others = async {
         deaths::busy_cell(&stage.client, "count").await;
         let hasty = run_with(&stage.client, "r", &slow, json!({"timeoutMs": 300}));
@@ -166,7 +166,7 @@ async fn who_joins_has_a_deadline_of_its_own_and_shares_the_end_of_the_first() {
     };
     let (first, (hasty, patient)) = tokio::join!(first, others);
     assert_eq!((hasty.code(), &hasty.details()["timeoutMs"]), ("PY_TIMEOUT", &json!(300)), "{}", hasty.body);
-    assert!(hasty.took < Duration::from_millis(1_100), "{:?}", hasty.took);
+    assert!(hasty.took < Duration::from_secs(2), "{:?}", hasty.took);
     assert_eq!(first.code(), "PY_TIMEOUT");
     assert_eq!(patient.body["error"], first.body["error"]);
     stage.close();

@@ -13,7 +13,6 @@ impl Channel for ScriptDefaults {
     const NAME: &'static str = "script:defaults";
     const ROLE: Role = Role::Scripts;
     const KEEPS: bool = true;
-    const KEEPS: bool = true;
     type Request = Request;
     type Reply = Reply;
 }

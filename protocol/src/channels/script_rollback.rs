@@ -14,7 +14,6 @@ impl Channel for ScriptRollback {
     const NAME: &'static str = "script:rollback";
     const ROLE: Role = Role::Scripts;
     const KEEPS: bool = true;
-    const KEEPS: bool = true;
     type Request = Request;
     type Reply = Reply;
 }

@@ -15,7 +15,6 @@ impl Channel for ScriptSync {
     const NAME: &'static str = "script:sync";
     const ROLE: Role = Role::Scripts;
     const KEEPS: bool = true;
-    const KEEPS: bool = true;
     const TIMEOUT_MS: u64 = 60_000;
     type Request = Request;
     type Reply = Reply;

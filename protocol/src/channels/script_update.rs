@@ -15,7 +15,6 @@ impl Channel for ScriptUpdate {
     const NAME: &'static str = "script:update";
     const ROLE: Role = Role::Scripts;
     const KEEPS: bool = true;
-    const KEEPS: bool = true;
     type Request = Request;
     type Reply = Reply;
 }

@@ -35,7 +35,7 @@ impl Need {
                 "a cell has no files: pass the text in, or ask for the capability files:read:DIR, which the node's configuration must grant"
             }
             Self::Network => {
-                "a cell has no network: pass the data in, call models by callboard.llm, or make it an action that is granted the capability network"
+                "a cell has no network, and no capability of this version gives it one: pass the data in, or call models by callboard.llm"
             }
             Self::Processes => {
                 "a cell is one process with one thread: use asyncio to do several things at once"

@@ -50,8 +50,8 @@ class Refused(Case):
     def test_a_call_that_python_does_not_announce_is_named_by_its_system_call(self):
         self.check("os.stat('/etc/passwd')", "newfstatat", "newfstatat is refused", "files:read:DIR")
 
-    def test_a_socket_is_named_with_the_capability_that_gives_it(self):
-        self.check("socket.socket()", "socket.__new__", "is refused", "capability network", setup="import socket")
+    def test_a_socket_is_named_with_what_to_do_instead(self):
+        self.check("socket.socket()", "socket.__new__", "is refused", "callboard.llm", setup="import socket")
 
     def test_a_host_name_is_not_looked_up(self):
         self.check("socket.getaddrinfo('localhost', 80)", "socket.getaddrinfo", "network", setup="import socket")

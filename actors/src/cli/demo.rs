@@ -10,6 +10,7 @@ use callboard::telemetry;
 use clap::Args;
 use protocol::actions::Action;
 use protocol::actions::content_render::{ContentRender, Macro, Reply as Page, Status};
+use protocol::actions::transform_apply::{Notice, TransformApply};
 use protocol::actions::utility_run::UtilityRun;
 use protocol::{Format, actions};
 use serde::Deserialize;
@@ -51,6 +52,8 @@ struct Findings {
     second: Duration,
     page: Page,
     words: Words,
+    /// What the transform said.
+    tidied: Tidied,
 }
 
 /// What `word_count` says of a text.
@@ -59,6 +62,12 @@ struct Findings {
 struct Words {
     words: u64,
     reading_minutes: u64,
+}
+
+/// What a transform of a post has to say.
+#[derive(Debug, Deserialize)]
+struct Tidied {
+    notices: Vec<Notice>,
 }
 
 impl Demo {
@@ -162,7 +171,15 @@ async fn ask(client: &Client, ready: Duration) -> Result<Result<Findings, Failur
         Ok((run, _)) => run.result,
         Err(failure) => return Ok(Err(failure)),
     };
-    Ok(Ok(Findings { url: client.url().to_owned(), ready, first, second, page, words }))
+    let post = json!({
+        "post": {"title": "  A  page | Example ", "content": "https://example.org/a?utm_source=x", "tags": ["a", "a"], "categories": []},
+        "context": {"source": "demo", "url": "https://example.org/a"},
+    });
+    let tidied = match timed::<Tidied>(client, TransformApply::NAME, &post).await? {
+        Ok((tidied, _)) => tidied,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    Ok(Ok(Findings { url: client.url().to_owned(), ready, first, second, page, words, tidied }))
 }
 
 /// Sends one request, and answers the data of its reply and how long that took.
@@ -195,7 +212,8 @@ fn report(findings: &Findings, path: &Path) -> String {
         "A node with a broker of its own ({}) was ready in {} ms.\n\
          It rendered a page of {} KB with {} macros in {:.1} ms, and again, warm, in {:.1} ms:\n\n{}\n\
          Two of them are meant to fail: nobody wrote weather, and broken_clock has a mistake.\n\
-         The utility word_count says: {} words, about {} minutes to read.\n\n\
+         The utility word_count says: {} words, about {} minutes to read.\n\
+         The transform clean_bookmark says of a bookmarked page: {}.\n\n\
          The page: {}",
         findings.url,
         findings.ready.as_millis(),
@@ -206,6 +224,7 @@ fn report(findings: &Findings, path: &Path) -> String {
         table::lay_out(["MACRO", "SCRIPT", "STATUS", "MS", "WARNINGS"], &rows),
         findings.words.words,
         findings.words.reading_minutes,
+        findings.tidied.notices.iter().map(|notice| notice.text.as_str()).collect::<Vec<_>>().join("; "),
         path.display(),
     )
 }

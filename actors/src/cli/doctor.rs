@@ -201,7 +201,11 @@ fn held(probe: &worker::probe::Probe) -> Check {
     ];
     let missing = OPTIONAL.iter().filter(|(layer, _)| !probe.layers.iter().any(|found| found == layer));
     let (names, remediations): (Vec<&str>, Vec<&str>) = missing.copied().unzip();
-    let all = format!("{}; refused: {}", probe.layers.join(", "), probe.refused.join(", "));
+    let layers = probe.layers.join(", ");
+    let all = match probe.refused.is_empty() {
+        true => layers,
+        false => format!("{layers}; refused: {}", probe.refused.join(", ")),
+    };
     if names.is_empty() {
         return Check::ok("cell", all);
     }

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::OpenError;
 use crate::store::manifest::Manifest;
@@ -15,6 +16,9 @@ const CACHE: u64 = 16 << 20;
 pub(super) const MANIFEST: &[u8] = b"\0manifest";
 /// The file that holds the records, and that sled's flush leaves to the system to write.
 const DATA: &str = "db";
+
+/// Longest wait for the lock of a handle that was just dropped.
+const UNLOCKED: Duration = Duration::from_secs(2);
 
 /// An open store as the thread has it.
 pub(super) struct Engine {
@@ -71,6 +75,22 @@ fn make(folder: &Path) -> Result<Engine, OpenError> {
     }
 }
 
+/// Opens the engine, which locks its file. The lock of a handle that was just dropped may outlive it for a moment: a process
+/// that is being started has every descriptor until it runs its own program. The engine says so in words only.
+fn open_engine(folder: &Path) -> sled::Result<sled::Db> {
+    let end = Instant::now() + UNLOCKED;
+    loop {
+        match config(folder).open() {
+            Err(sled::Error::Io(error))
+                if error.to_string().contains("could not acquire lock") && Instant::now() < end =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened,
+        }
+    }
+}
+
 fn config(folder: &Path) -> sled::Config {
     // The thread flushes after each batch; nothing is left for a timer to do.
     sled::Config::new().path(folder).cache_capacity(CACHE).flush_every_ms(None)
@@ -79,7 +99,7 @@ fn config(folder: &Path) -> sled::Config {
 /// A store whose records are those of its manifest. Damaged files can make sled panic.
 fn verified(folder: &Path) -> Result<Engine, Fault> {
     let opened = catch_unwind(AssertUnwindSafe(|| {
-        let db = config(folder).open().map_err(|error| fault(folder, &error))?;
+        let db = open_engine(folder).map_err(|error| fault(folder, &error))?;
         let manifest = compare(folder, &db)?;
         Ok((db, manifest))
     }));

@@ -56,9 +56,14 @@ pub async fn follow(state: &Weak<State>, edits: &mut Edits) {
     let mut postponed = state.upgrade().is_some_and(|state| state.library.has_postponed());
     loop {
         let noticed = edits.noticed.recv();
-        match if postponed { tokio::time::timeout(LATER, noticed).await } else { Ok(noticed.await) } {
-            Ok(None) => return,
-            Ok(Some(())) | Err(_) => {}
+        // Nothing was noticed in that time: then it is time for what was put off.
+        let next = if postponed {
+            tokio::time::timeout(LATER, noticed).await.unwrap_or(Some(()))
+        } else {
+            noticed.await
+        };
+        if next.is_none() {
+            return;
         }
         for _ in 0..PATIENCE {
             if tokio::time::timeout(QUIET, edits.noticed.recv()).await.is_err() {

@@ -1,7 +1,7 @@
 //! A node that is told to stop while it has much to do: what it has accepted it answers, and what its calls need of other
 //! parts is there until they have ended.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ use crate::{alone, form};
 
 /// Pages that stand in line when the node is told to stop, each with a script that nobody has fetched before.
 const PAGES: usize = form(40, 80);
+/// Callers that each have one short call at a time.
+const CALLERS: u64 = 8;
 /// Enough text that reading a page takes some milliseconds, and that only as many are read at once as there are cores.
 const PARAGRAPHS: usize = 500;
 
@@ -50,7 +52,7 @@ fn outcome(answer: Result<Answer, async_nats::RequestError>) -> String {
 
 /// Short calls from several callers until nobody serves them any more; counts their outcomes.
 async fn until_nobody_serves(client: &Client, outcomes: &RefCell<BTreeMap<String, u64>>) {
-    let callers = (0..8).map(|_| async {
+    let callers = (0..CALLERS).map(|_| async {
         let mut last = String::new();
         while last != "nobody" {
             let request = json!({"script": "short"}).to_string();
@@ -69,6 +71,16 @@ async fn rendered(client: &Client, n: usize) -> (String, Instant) {
         assert!(html.contains(&format!("<b>{n}</b>")), "another page");
     }
     (outcome(answer), Instant::now())
+}
+
+/// What the broker sends while the node's word that it wants no more is still on its way, the client library drops: each caller
+/// has at most one call there (docs/operations.md).
+fn none_lost_but_on_the_way(short: &BTreeMap<String, u64>) {
+    let lost = |outcome: &str| outcome.starts_with("lost");
+    let on_the_way: u64 = short.iter().filter(|(outcome, _)| lost(outcome)).map(|(_, n)| n).sum();
+    println!("{on_the_way} short calls were on their way when the node stopped listening");
+    let known = |outcome: &String| ["OK", "nobody"].contains(&outcome.as_str()) || lost(outcome);
+    assert!(on_the_way <= CALLERS && short.keys().all(known), "{short:?}");
 }
 
 #[tokio::test]
@@ -90,15 +102,18 @@ async fn a_node_that_stops_answers_all_it_has_accepted_pages_that_must_fetch_scr
     let short = RefCell::default();
     let load = until_nobody_serves(&load, &short);
     let under_way = || async { (short.borrow().get("OK") > Some(&200)).then_some(()) };
+    let asked_for = Cell::new(0);
     let pages = join_all((0..PAGES).map(|n| {
-        let client = client.clone();
+        let (client, asked_for) = (client.clone(), &asked_for);
         async move {
             wait::eventually("load", Duration::from_secs(10), under_way).await;
+            asked_for.set(asked_for.get() + 1);
             rendered(&client, n).await
         }
     }));
     let stopping = async {
-        wait::eventually("load", Duration::from_secs(10), under_way).await;
+        let all = || async { (asked_for.get() == PAGES).then_some(()) };
+        wait::eventually("all pages to be asked for", Duration::from_secs(10), all).await;
         // Over the same connection and therefore behind the pages: once it is answered, the node has them all.
         status(&client).await;
         let family = node.family();
@@ -125,7 +140,7 @@ async fn a_node_that_stops_answers_all_it_has_accepted_pages_that_must_fetch_scr
         "lost, or failed because another part had gone"
     );
     assert!(short.contains_key("OK"), "no load");
-    assert!(short.keys().all(|outcome| ["OK", "nobody"].contains(&outcome.as_str())), "{short:?}");
+    none_lost_but_on_the_way(&short);
     let stopped = tokio::task::spawn_blocking(move || node.ended(&family)).await.expect("its end");
     assert_eq!(stopped.code, Some(0), "{}", stopped.stderr);
     assert!(stopped.left.is_empty(), "{:?}", stopped.left);

@@ -30,10 +30,7 @@ async fn stage(scripts: &[(&str, i32, &str)]) -> Stage {
     });
     let off =
         script::file("clean_bookmark", "transform", "transform", "def transform(post, context): pass\n");
-    let stage =
-        Stage::with(options.script("clean_bookmark.py", off.replacen("enabled: true", "enabled: false", 1)))
-            .await;
-    stage
+    Stage::with(options.script("clean_bookmark.py", off.replacen("enabled: true", "enabled: false", 1))).await
 }
 
 async fn apply(stage: &Stage, post: &Value, context: &Value) -> Answer {

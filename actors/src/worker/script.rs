@@ -128,6 +128,9 @@ impl Granted {
     }
 }
 
+/// By project and kind.
+type Listed = HashMap<(String, Kind), Rc<[String]>>;
+
 type Names = HashMap<String, Option<Rc<Script>>>;
 
 /// The scripts that this worker has met.
@@ -136,7 +139,7 @@ pub struct Scripts {
     grants: Vec<Grant>,
     known: RefCell<HashMap<String, Names>>,
     /// The ids of the enabled scripts of a project's kind, in their order.
-    listed: RefCell<HashMap<(String, Kind), Rc<[String]>>>,
+    listed: RefCell<Listed>,
     bodies: RefCell<Bodies>,
     /// Counts what was forgotten, so that an answer that was under way at the time is not kept.
     forgotten: Cell<u64>,

@@ -38,12 +38,13 @@ impl Cell {
         Ok(())
     }
 
-    /// Asks the cell to write on its page where the script stands; an honest one does at once, whatever it is in.
+    /// Asks the cell to write on its page where the script stands; an honest one does at once, whatever it is in. Between
+    /// two frames of the interpreter it may find none: then it is asked again.
     pub fn ask_where(&self) {
-        self.state_mut().asked = Some(Instant::now());
+        self.state_mut().asked.get_or_insert_with(Instant::now);
         self.signal(rustix::process::Signal::USR1);
         let stopped = self.was_stopped();
-        self.state_mut().stopped = stopped;
+        self.state_mut().stopped |= stopped;
     }
 
     /// Takes off its page what it wrote about a call that has ended after all.

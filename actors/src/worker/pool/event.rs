@@ -305,6 +305,7 @@ impl Pool {
         let short_of_memory = matches!(outcome, Heard::Ended(Err(Failure::ActionFailed(failed))) if failed.reason.as_deref() == Some(Reason::Memory.as_str()));
         state.retires |= once || short_of_memory || state.calls >= self.bounds.calls_per_cell;
         let asked = std::mem::take(&mut state.asked);
+        state.stopped = false;
         let retires = state.retires;
         drop(state);
         if asked.is_some() {
@@ -341,6 +342,7 @@ impl Pool {
                 if line.is_some() {
                     break;
                 }
+                dying.ask_where();
             }
             dying.kill();
             let scene = death::Scene { line, ..before };

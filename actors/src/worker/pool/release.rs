@@ -62,13 +62,11 @@ impl Pool {
         /// More than a fault handler takes on a busy machine, and well within what a late reply may take.
         const TIME: Duration = Duration::from_millis(30);
         let asked = cell.state().asked;
-        match asked {
-            None => {
-                cell.ask_where();
-                false
-            }
-            Some(at) => at.elapsed() > TIME || self.line(cell).is_some(),
+        let told = asked.is_some_and(|at| at.elapsed() > TIME || self.line(cell).is_some());
+        if !told {
+            cell.ask_where();
         }
+        told
     }
 
     /// The line that a cell has written down.

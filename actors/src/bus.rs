@@ -187,10 +187,9 @@ impl Bus {
         for (spec, schemas) in own.chain(added) {
             let subscriber = self.subscribe(spec.name, Some(spec.role)).await?;
             let endpoint = self.stats.endpoint(spec.name, spec.role, self.gates.of(spec.role), schemas);
-            let end = Stop::of_action(spec);
-            self.listen(end, subscriber, Rc::clone(&router), move |bus, router, message| {
-                let endpoint = Rc::clone(&endpoint);
-                intake::action(bus, router, spec, endpoint, message)
+            let served = Rc::new(intake::Served { spec, endpoint });
+            self.listen(Stop::of_action(spec), subscriber, Rc::clone(&router), move |bus, router, message| {
+                intake::action(bus, router, &served, &message)
             });
         }
         for spec in channels::ALL.iter().filter(|spec| roles.contains(&spec.role)) {
@@ -200,10 +199,14 @@ impl Bus {
             let endpoint = self.stats.endpoint(spec.name, spec.role, self.gates.of(spec.role), None);
             let end = Stop::of_channel(spec);
             self.listen(end, subscriber, Rc::clone(&router), move |bus, router, message| {
-                let endpoint = Rc::clone(&endpoint);
-                intake::channel(bus, router, spec, endpoint, message)
+                let (bus, router, endpoint) = (Rc::clone(bus), Rc::clone(router), Rc::clone(&endpoint));
+                Some(intake::channel(bus, router, spec, endpoint, message))
             });
         }
+        let held = self.held.clone();
+        tokio::task::spawn_local(async move {
+            crate::slot::lasting("deadlines", async || held.give_up_late_ones().await).await;
+        });
         service::serve(self).await
     }
 
@@ -221,13 +224,14 @@ impl Bus {
         subscribed.map_err(|error| Error::Subscribe(error.to_string()))
     }
 
-    /// Handles each message in a task of its own until the stop `end`; then takes what has already come.
+    /// Reads each message where it comes in and does what is left to do for it in a task of its own, until the stop
+    /// `end`; then takes what has already come.
     fn listen<F>(
         self: &Rc<Self>,
         end: Stop,
         mut subscriber: Subscriber,
         router: Rc<crate::router::Router>,
-        handle: impl Fn(Rc<Self>, Rc<crate::router::Router>, async_nats::Message) -> F + 'static,
+        handle: impl Fn(&Rc<Self>, &Rc<crate::router::Router>, async_nats::Message) -> Option<F> + 'static,
     ) where
         F: Future<Output = ()> + 'static,
     {
@@ -248,7 +252,7 @@ impl Bus {
                 };
                 let Some(message) = message else { break };
                 let done = InFlight::of(&bus, end);
-                let handled = handle(Rc::clone(&bus), Rc::clone(&router), message);
+                let Some(handled) = handle(&bus, &router, message) else { continue };
                 tokio::task::spawn_local(async move {
                     handled.await;
                     drop(done);

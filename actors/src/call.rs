@@ -1,7 +1,6 @@
 //! One call as handlers see it, and its deadline. How it came in and how its answer goes out is the bus's business.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -80,36 +79,49 @@ impl By {
     }
 }
 
-/// Whether a call was cancelled; all who hold it see the same.
-#[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<State>);
+/// Why a call need not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// It was cancelled.
+    Cancelled(By),
+    /// Its handler has not kept to its deadline.
+    GivenUp,
+}
 
+/// Whether a call still has to go on.
 #[derive(Debug, Default)]
-struct State {
+pub struct Cancel {
     by: OnceLock<By>,
+    given_up: OnceLock<()>,
     told: Notify,
 }
 
 impl Cancel {
     /// Cancels; the first one who does is named.
     pub fn cancel(&self, by: By) {
-        let _already = self.0.by.set(by);
-        self.0.told.notify_waiters();
+        let _already = self.by.set(by);
+        self.told.notify_waiters();
     }
 
     /// Who cancelled it, if anybody did.
     #[must_use]
     pub fn by(&self) -> Option<By> {
-        self.0.by.get().copied()
+        self.by.get().copied()
     }
 
-    /// Resolves when it is cancelled.
-    pub async fn cancelled(&self) -> By {
+    fn give_up(&self) {
+        let _already = self.given_up.set(());
+        self.told.notify_waiters();
+    }
+
+    /// Resolves when it need not go on.
+    pub async fn over(&self) -> Over {
         loop {
-            let told = self.0.told.notified();
-            match self.by() {
-                Some(by) => return by,
-                None => told.await,
+            let told = self.told.notified();
+            match (self.by(), self.given_up.get()) {
+                (Some(by), _) => return Over::Cancelled(by),
+                (None, Some(())) => return Over::GivenUp,
+                (None, None) => told.await,
             }
         }
     }
@@ -121,72 +133,144 @@ pub fn cancelled(by: By) -> Failure {
     Failure::Cancelled(Cancelled { by: by.as_str().to_owned() })
 }
 
-/// The calls that a node holds, by the callers' ids, to be cancelled from outside.
+/// How long after its deadline a call is given up, should its handler not have kept to it: this …
+const BACKSTOP: Duration = Duration::from_millis(45);
+/// … and then at least this much more, so that a handler that was held up together with us still says itself what
+/// became of it.
+const LAST_WORD: Duration = Duration::from_millis(30);
+/// How often it is looked for such calls while there are any.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The calls that a node holds: they can be cancelled from outside, and are given up past their deadlines.
 #[derive(Debug, Clone, Default)]
-pub struct Held(Rc<RefCell<HashMap<String, Vec<Entry>>>>);
+pub struct Held(Rc<Calls>);
+
+#[derive(Debug, Default)]
+struct Calls {
+    entries: RefCell<slab::Slab<Entry>>,
+    /// Wakes who looks for late ones.
+    some: Notify,
+}
 
 #[derive(Debug)]
 struct Entry {
     token: Option<Token>,
-    cancel: Cancel,
+    origin: Origin,
+    /// When it was first seen to be past its deadline.
+    overdue: Option<Instant>,
 }
 
 impl Held {
     /// Holds a call until the guard is dropped.
     #[must_use]
-    pub fn hold(&self, id: &RequestId, token: Option<Token>, cancel: &Cancel) -> Hold {
-        let entry = Entry { token, cancel: cancel.clone() };
-        self.0.borrow_mut().entry(id.as_str().to_owned()).or_default().push(entry);
-        Hold { held: self.clone(), id: id.clone(), cancel: cancel.clone() }
+    pub fn hold(&self, token: Option<Token>, origin: &Origin) -> Hold {
+        let mut entries = self.0.entries.borrow_mut();
+        if entries.is_empty() {
+            self.0.some.notify_one();
+        }
+        let key = entries.insert(Entry { token, origin: origin.clone(), overdue: None });
+        Hold { held: self.clone(), key }
     }
 
     /// Cancels the calls of that id whose token is the one shown, if they have any. Whether there were such.
     pub fn cancel(&self, id: &RequestId, token: Option<&Token>) -> bool {
-        let held = self.0.borrow();
-        let entries = held.get(id.as_str()).map(Vec::as_slice).unwrap_or_default();
-        let meant = entries.iter().filter(|entry| entry.token.is_none() || entry.token.as_ref() == token);
-        meant.map(|entry| entry.cancel.cancel(By::Request)).count() > 0
+        let entries = self.0.entries.borrow();
+        let meant = entries.iter().map(|(_, entry)| entry).filter(|entry| {
+            entry.origin.request_id == *id && (entry.token.is_none() || entry.token.as_ref() == token)
+        });
+        meant.map(|entry| entry.origin.cancel.cancel(By::Request)).count() > 0
     }
 
     /// Cancels every call.
     pub fn cancel_all(&self, by: By) {
-        self.0.borrow().values().flatten().for_each(|entry| entry.cancel.cancel(by));
+        self.0.entries.borrow().iter().for_each(|(_, entry)| entry.origin.cancel.cancel(by));
     }
-}
 
-/// Keeps a call among those that can be cancelled.
-#[derive(Debug)]
-pub struct Hold {
-    held: Held,
-    id: RequestId,
-    cancel: Cancel,
-}
+    /// Gives up calls whose handlers have not kept to their deadlines, for as long as it is polled. One look over all
+    /// calls now and then costs less than a timer for each.
+    pub async fn give_up_late_ones(&self) {
+        loop {
+            if self.0.entries.borrow().is_empty() {
+                self.0.some.notified().await;
+            }
+            tokio::time::sleep(LOOK).await;
+            self.look(Instant::now());
+        }
+    }
 
-impl Drop for Hold {
-    fn drop(&mut self) {
-        let mut held = self.held.0.borrow_mut();
-        if let Some(entries) = held.get_mut(self.id.as_str()) {
-            entries.retain(|entry| !Arc::ptr_eq(&entry.cancel.0, &self.cancel.0));
-            if entries.is_empty() {
-                held.remove(self.id.as_str());
+    fn look(&self, now: Instant) {
+        for (_, entry) in self.0.entries.borrow_mut().iter_mut() {
+            if now >= entry.origin.deadline.at + BACKSTOP {
+                let since = *entry.overdue.get_or_insert(now);
+                if now.duration_since(since) >= LAST_WORD {
+                    entry.origin.cancel.give_up();
+                }
             }
         }
     }
 }
 
-/// What belongs to a call whoever handles it.
-#[derive(Debug, Clone)]
-pub struct Origin {
+/// Keeps a call among those that are held.
+#[derive(Debug)]
+pub struct Hold {
+    held: Held,
+    key: usize,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.held.0.entries.borrow_mut().remove(self.key);
+    }
+}
+
+/// What all parts of a call share.
+#[derive(Debug)]
+pub struct Shared {
     /// The caller's id of the request.
     pub request_id: RequestId,
     /// Joins what belongs together over several requests.
     pub correlation: Id,
     /// The isolation boundary.
     pub project: Project,
-    /// When it must be over.
-    pub deadline: Deadline,
     /// Whether it still has to go on.
     pub cancel: Cancel,
+}
+
+/// What belongs to a call whoever handles it. Cheap to clone; clones see the same cancel.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// When it must be over.
+    pub deadline: Deadline,
+    shared: Arc<Shared>,
+}
+
+impl Origin {
+    /// The origin of a call that came in.
+    #[must_use]
+    pub fn new(request_id: RequestId, correlation: Id, project: Project, deadline: Deadline) -> Self {
+        let cancel = Cancel::default();
+        Self { deadline, shared: Arc::new(Shared { request_id, correlation, project, cancel }) }
+    }
+
+    /// The origin of what the node does for itself.
+    #[must_use]
+    pub fn own(deadline: Deadline) -> Self {
+        Self::new(RequestId::generate(), Id::generate(), Project::default(), deadline)
+    }
+
+    /// The same with another deadline: that of a part.
+    #[must_use]
+    pub fn until(&self, deadline: Deadline) -> Self {
+        Self { deadline, shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl std::ops::Deref for Origin {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
 }
 
 /// A call of an action.
@@ -221,24 +305,50 @@ mod tests {
         serde_json::from_str(&format!("\"{text}\"")).unwrap()
     }
 
+    fn origin(id: &RequestId, timeout: Duration) -> Origin {
+        Origin::new(id.clone(), Id::generate(), Project::default(), Deadline::within(timeout))
+    }
+
     #[test]
     fn a_call_is_cancelled_by_its_id_and_token_and_only_while_it_is_held() {
         let (held, id) = (Held::default(), RequestId::new("r").unwrap());
-        let [open, secret] = [Cancel::default(), Cancel::default()];
-        let hold = held.hold(&id, None, &open);
-        let _secret = held.hold(&id, Some(token("0123456789abcdef")), &secret);
+        let [open, secret] = [origin(&id, Duration::MAX / 4), origin(&id, Duration::MAX / 4)];
+        let hold = held.hold(None, &open);
+        let _secret = held.hold(Some(token("0123456789abcdef")), &secret);
         assert!(held.cancel(&id, None));
-        assert!(open.by() == Some(By::Request) && secret.by().is_none());
+        assert!(open.cancel.by() == Some(By::Request) && secret.cancel.by().is_none());
         drop(hold);
         assert!(!held.cancel(&id, Some(&token("another token of it"))));
         assert!(held.cancel(&id, Some(&token("0123456789abcdef"))));
-        assert_eq!(secret.by(), Some(By::Request));
+        assert_eq!(secret.cancel.by(), Some(By::Request));
     }
 
     #[test]
     fn nothing_is_kept_of_a_call_that_is_over() {
         let (held, id) = (Held::default(), RequestId::new("r").unwrap());
-        drop(held.hold(&id, None, &Cancel::default()));
-        assert!(held.0.borrow().is_empty());
+        drop(held.hold(None, &origin(&id, Duration::ZERO)));
+        assert!(held.0.entries.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_late_call_is_given_up_only_when_it_had_a_last_word() {
+        let (held, id) = (Held::default(), RequestId::new("r").unwrap());
+        let [late, early] = [origin(&id, Duration::ZERO), origin(&id, Duration::from_secs(9))];
+        let _holds = [held.hold(None, &late), held.hold(None, &early)];
+        let given_up = |origin: &Origin| origin.cancel.given_up.get().is_some();
+        let then = late.deadline.at + BACKSTOP;
+        held.look(late.deadline.at);
+        held.look(then);
+        assert!(!given_up(&late), "it was seen to be late once");
+        held.look(then + LAST_WORD);
+        assert!(given_up(&late) && !given_up(&early));
+    }
+
+    #[test]
+    fn a_part_sees_the_cancel_of_the_whole() {
+        let whole = origin(&RequestId::new("r").unwrap(), Duration::from_secs(9));
+        let part = whole.until(Deadline::within(Duration::ZERO));
+        whole.cancel.cancel(By::Drain);
+        assert_eq!(part.cancel.by(), Some(By::Drain));
     }
 }

@@ -160,6 +160,7 @@ impl Node {
             input: action.input.clone(),
             output: action.output.clone(),
         });
+        let worker = worker.map(|slot| worker::Door::new(slot, Rc::clone(&current)));
         bus.serve(&roles, added.collect(), Rc::new(Router { worker, scripts, supervisor })).await?;
         bus.hear_oneself().await?;
         taking.set(true);

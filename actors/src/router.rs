@@ -161,7 +161,7 @@ pub type ChannelOutcome = Result<ChannelAnswer, ChannelFailure>;
 /// The actors of this node.
 pub struct Router {
     /// Of role `worker`.
-    pub worker: Option<Slot<worker::Worker>>,
+    pub worker: Option<worker::Door>,
     /// Of role `scripts`.
     pub scripts: Option<Slot<scripts::Scripts>>,
     /// Of every node.
@@ -176,12 +176,15 @@ impl Router {
     pub async fn action(&self, name: &'static str, call: Call) -> Answer {
         let found = ACTIONS.iter().find(|(known, _)| *known == name);
         match (found.map(|(_, action)| *action), &self.worker, &self.scripts) {
-            (Some(Action::Worker(handle)), Some(slot), _) => slot.send(worker::Run { handle, call }).await?,
+            (Some(Action::Worker(handle)), Some(door), _) => door.run(|state| handle(state, call))?.await,
             (Some(Action::Scripts(handle)), _, Some(slot)) => {
-                slot.send(scripts::Run { handle, call }).await?
+                // In a box of its own, so that calls of the worker do not carry its room along.
+                Box::pin(slot.send(scripts::Run { handle, call })).await?
             }
             // What is subscribed to and has no line here is one of the configured ones.
-            (None, Some(slot), _) => slot.send(worker::RunAction { name, call }).await?,
+            (None, Some(door), _) => {
+                door.run(|state| Box::pin(worker::action::handle(state, name, call)))?.await
+            }
             _ => Err(Failure::unavailable(name, 1_000)),
         }
     }

@@ -102,6 +102,16 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
         });
     }
 
+    /// Takes the actor down, as a panic in its mailbox would: what was done on its behalf has panicked. The failure
+    /// that tells of it.
+    #[must_use]
+    pub fn fall(&self) -> Failure {
+        self.inner.life.borrow_mut().actor = None;
+        self.inner.fallen.notify_one();
+        self.inner.look();
+        self.unavailable()
+    }
+
     /// The address of the actor that lives now.
     ///
     /// # Errors
@@ -275,6 +285,15 @@ mod tests {
         until_up(&slot).await;
         assert_eq!(slot.send(Ask(true)).await.unwrap(), 7);
         assert_eq!(slot.part().restarts, 1);
+    }
+
+    #[actix_rt::test]
+    async fn an_actor_on_whose_behalf_something_panicked_is_replaced_like_one_that_did() {
+        let slot = Slot::start("fragile", || Fragile);
+        assert!(matches!(slot.fall(), Failure::Unavailable(_)));
+        assert!(slot.address().is_err(), "there is a pause first");
+        until_up(&slot).await;
+        assert_eq!((slot.send(Ask(true)).await.unwrap(), slot.part().restarts), (7, 1));
     }
 
     #[actix_rt::test]

@@ -19,12 +19,13 @@ pub mod zygote;
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::fut::{ActorFutureExt as _, wrap_future};
-use actix::{Actor, ActorContext as _, AsyncContext as _, Context, Handler, Message, ResponseFuture};
+use actix::{Actor, ActorContext as _, AsyncContext as _, Context};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use protocol::failure::ActionFailed;
@@ -37,6 +38,7 @@ use crate::bus::Bus;
 use crate::call::{Answer, Call, Origin};
 use crate::config;
 use crate::config::grant::Grant;
+use crate::slot::Slot;
 use job::{Done, Returned, Work};
 
 /// What a function of a script is called with.
@@ -138,10 +140,9 @@ impl State {
             }));
         }
         let Input { format, bytes, origin } = input;
-        let (deadline, cancel) = (origin.deadline, origin.cancel.clone());
-        let work = Work::Call { function, entrypoint, format, input: bytes, origin };
+        let work = Work::Call { function, entrypoint, format, input: bytes };
         let runs = pool::Runs::Script(Rc::clone(script));
-        match self.pool_of(script).run(runs, work, deadline, cancel).await {
+        match self.pool_of(script).run(runs, work, origin).await {
             Ok(Done::Returned(returned)) => Ok(returned),
             Ok(Done::Loaded | Done::Compiled(_) | Done::Attempted(_)) => Err(death::no_process("protocol")),
             Err(Failure::ActionFailed(mut failed)) => {
@@ -154,31 +155,6 @@ impl State {
             }
             Err(failure) => Err(failure),
         }
-    }
-}
-
-/// A call of a configured action.
-#[derive(Message)]
-#[rtype(result = "Answer")]
-pub struct RunAction {
-    /// The action.
-    pub name: &'static str,
-    /// The call.
-    pub call: Call,
-}
-
-impl Handler<RunAction> for Worker {
-    type Result = ResponseFuture<Answer>;
-
-    fn handle(&mut self, RunAction { name, call }: RunAction, _: &mut Self::Context) -> Self::Result {
-        let state = Rc::clone(&self.state);
-        Box::pin(async move {
-            let found = state.actions.as_ref().and_then(|(table, pool)| Some((table.find(name)?, pool)));
-            match found {
-                Some((action, pool)) => action.call(pool, call).await,
-                None => Err(Failure::unavailable(name, 1_000)),
-            }
-        })
     }
 }
 
@@ -237,30 +213,46 @@ impl Actor for Worker {
     }
 }
 
-/// Handles an action of this role.
-pub type Handle = fn(Rc<State>, Call) -> LocalBoxFuture<'static, Answer>;
+/// What becomes of a call.
+pub type Answering = LocalBoxFuture<'static, Answer>;
 
-/// A call of an action of this role.
-#[derive(Message)]
-#[rtype(result = "Answer")]
-pub struct Run {
-    /// What handles it.
-    pub handle: Handle,
-    /// The call.
-    pub call: Call,
+/// Handles an action of this role.
+pub type Handle = fn(Rc<State>, Call) -> Answering;
+
+/// Where calls come in. They use the state of the actor that lives and run in the tasks of the bus: a way through its
+/// mailbox and back would cost each more than its cell does.
+#[derive(Clone)]
+pub struct Door {
+    slot: Slot<Worker>,
+    current: Current,
 }
 
-impl Handler<Run> for Worker {
-    type Result = ResponseFuture<Answer>;
+impl Door {
+    /// The door of the actor in `slot`, whose state is `current`.
+    #[must_use]
+    pub fn new(slot: Slot<Worker>, current: Current) -> Self {
+        Self { slot, current }
+    }
 
-    fn handle(&mut self, message: Run, _: &mut Self::Context) -> Self::Result {
-        crate::faults::point("worker");
-        let work = (message.handle)(Rc::clone(&self.state), message.call);
+    /// Begins a call with `handle`. A panic here takes the actor down, one on the way of the call is its caller's
+    /// alone.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE`: the actor is down, or went down over this.
+    pub fn run(&self, handle: impl FnOnce(Rc<State>) -> Answering) -> Result<Answering, Failure> {
+        self.slot.address()?;
+        let state = self.current.borrow().upgrade();
+        let begin = |state| {
+            crate::faults::point("worker");
+            handle(state)
+        };
+        let begun = state.and_then(|state| catch_unwind(AssertUnwindSafe(|| begin(state))).ok());
+        let work = begun.ok_or_else(|| self.slot.fall())?;
         #[cfg(feature = "faults")]
         let work = Box::pin(async move {
             crate::faults::point("operation");
             work.await
         });
-        work
+        Ok(work)
     }
 }

@@ -62,7 +62,7 @@ impl<'de> Deserialize<'de> for RequestId {
 /// The isolation boundary of scripts, records and state: `[a-z0-9_]{1,64}`, refused otherwise, never normalised.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(transparent)]
-pub struct Project(#[schemars(regex(pattern = r"^[a-z0-9_]{1,64}$"))] String);
+pub struct Project(#[schemars(regex(pattern = r"^[a-z0-9_]{1,64}$"))] Cow<'static, str>);
 
 impl Project {
     /// Checks `text`.
@@ -70,7 +70,7 @@ impl Project {
     pub fn new(text: &str) -> Option<Self> {
         let fits = (1..=64).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        fits.then(|| Self(text.to_owned()))
+        fits.then(|| Self(Cow::Owned(text.to_owned())))
     }
 
     /// The name as text.
@@ -82,7 +82,7 @@ impl Project {
 
 impl Default for Project {
     fn default() -> Self {
-        Self("default".to_owned())
+        Self(Cow::Borrowed("default"))
     }
 }
 
@@ -286,7 +286,7 @@ fn saved_id(format: Format, body: &[u8]) -> Option<RequestId> {
 #[must_use]
 pub fn success(
     format: Format,
-    request_id: &RequestId,
+    request_id: &str,
     data: &Raw<'_>,
     timestamp: jiff::Timestamp,
 ) -> Vec<u8> {
@@ -302,7 +302,7 @@ pub fn success(
 #[must_use]
 pub fn failure(
     format: Format,
-    request_id: &RequestId,
+    request_id: &str,
     failure: Failure,
     timestamp: jiff::Timestamp,
 ) -> Vec<u8> {
@@ -314,7 +314,7 @@ pub fn failure(
     writer.finish()
 }
 
-fn head(writer: &mut Writer, request_id: &RequestId, ok: bool) {
+fn head(writer: &mut Writer, request_id: &str, ok: bool) {
     writer.object(4);
     writer.key("requestId");
     writer.value(request_id);
@@ -467,13 +467,13 @@ mod tests {
         for format in [Format::Json, Format::MessagePack] {
             let data = encode(format, &json!({"html": "x"}));
             let reply =
-                Reply::read(format, &success(format, &id, &Raw::trusted(format, &data), now)).unwrap();
+                Reply::read(format, &success(format, id.as_str(), &Raw::trusted(format, &data), now)).unwrap();
             assert_eq!(
                 serde_json::to_value(reply).unwrap(),
                 json!({"requestId": "r", "ok": true, "data": {"html": "x"}, "timestamp": "1970-01-01T00:00:00.000Z"})
             );
             let reply =
-                Reply::read(format, &super::failure(format, &id, Failure::request("a.b", "c"), now)).unwrap();
+                Reply::read(format, &super::failure(format, id.as_str(), Failure::request("a.b", "c"), now)).unwrap();
             assert_eq!(
                 reply.error.unwrap().details,
                 Some(failure::Details::Problem(Problem::new("a.b", "c")))

@@ -117,12 +117,12 @@ fn replies_are_what_they_were() {
             Format::Json => br#"{"html":"<p>x</p>"}"#.to_vec(),
             Format::MessagePack => b"\x81\xa4html\xa8<p>x</p>".to_vec(),
         };
-        let success = envelope::success(format, &id, &Raw::trusted(format, &data), now);
+        let success = envelope::success(format, id.as_str(), &Raw::trusted(format, &data), now);
         compare(&format!("success.{ending}"), &success);
         let failed = Failure::ActionFailed(ActionFailed { line: Some(2), ..ActionFailed::default() });
-        compare(&format!("action_failed.{ending}"), &envelope::failure(format, &id, failed, now));
+        compare(&format!("action_failed.{ending}"), &envelope::failure(format, id.as_str(), failed, now));
         let failed = Failure::Timeout(timeout.clone());
-        compare(&format!("timeout.{ending}"), &envelope::failure(format, &id, failed, now));
+        compare(&format!("timeout.{ending}"), &envelope::failure(format, id.as_str(), failed, now));
     }
 }
 

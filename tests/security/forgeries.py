@@ -2,6 +2,7 @@
 
 import os
 import struct
+import time
 
 RETURN, LOADED, HELLO, SKIPPED = 130, 129, 128, 133
 
@@ -43,5 +44,11 @@ def main(case):
         "deep": frame(RETURN, own, returned(deep)),
         "text": frame(RETURN, own, returned(b'"\xff\xfe"')),
         "twice": frame(RETURN, own, returned(b"7")) * 2,
+        "sleeps": frame(RETURN, own, returned(b"7")),
+        "loops": frame(RETURN, own, returned(b"7")),
     }
     os.write(3, forged[case])
+    if case == "sleeps":
+        time.sleep(30)
+    while case == "loops":
+        pass

@@ -2,7 +2,7 @@
 //! knows what an action does.
 
 use std::collections::BTreeMap;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,14 +19,10 @@ use super::Bus;
 use super::once::{self, Outcome};
 use super::reply::{Failed, Outgoing};
 use super::stats::Endpoint;
-use crate::call::{Answer, Call, Cancel, Deadline, Origin, cancelled, millis};
+use crate::call::{Answer, Call, Deadline, Origin, Over, cancelled, millis};
 use crate::config;
 use crate::router::{ChannelAnswer, ChannelCall, ChannelFailure, Router};
 
-/// How long after its deadline a call is given up here, should its handler not have kept to it: this …
-const BACKSTOP: Duration = Duration::from_millis(50);
-/// … and then this much more, so that a handler that was held up together with us still says itself what became of it.
-const LAST_WORD: Duration = Duration::from_millis(30);
 /// When a caller should ask again whose message we panicked over, in ms.
 const PANICKED_MS: u64 = 100;
 /// How far a channel's timestamp may be off.
@@ -92,92 +88,95 @@ impl Headers {
     }
 }
 
-/// The deadline of a request that arrived now.
+/// The deadline of a request that arrived at `arrived`, just now.
 ///
 /// `begin` is where its time counts from, in ms since the epoch, if it says; `end` is a deadline it bears.
-fn deadline(timeout: Duration, begin: Option<u64>, end: Option<u64>) -> Result<Deadline, Failure> {
-    let now = millis(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+fn deadline(
+    arrived: Instant,
+    timeout: Duration,
+    begin: Option<u64>,
+    end: Option<u64>,
+) -> Result<Deadline, Failure> {
     let end = end.or_else(|| begin.map(|begin| begin.saturating_add(millis(timeout))));
-    let left = match end {
-        Some(end) if end <= now => {
-            let late = Duration::from_millis(now - end);
-            return Err(Deadline::within(timeout).passed_in_queue(Some(late)));
-        }
-        Some(end) => Duration::from_millis(end - now).min(timeout),
-        None => timeout,
-    };
-    Ok(Deadline { at: Instant::now() + left, timeout })
+    let Some(end) = end else { return Ok(Deadline { at: arrived + timeout, timeout }) };
+    let now = millis(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+    if end <= now {
+        let late = Duration::from_millis(now - end);
+        return Err(Deadline { at: arrived, timeout }.passed_in_queue(Some(late)));
+    }
+    Ok(Deadline { at: arrived + Duration::from_millis(end - now).min(timeout), timeout })
 }
 
-/// Handles a message on an action's subject.
-pub(super) async fn action(
-    bus: Rc<Bus>,
-    router: Rc<Router>,
-    spec: &'static actions::Spec,
-    endpoint: Rc<Endpoint>,
-    message: Message,
-) {
+/// An action as it is served.
+pub(super) struct Served {
+    pub(super) spec: &'static actions::Spec,
+    pub(super) endpoint: Rc<Endpoint>,
+}
+
+/// Reads a message on an action's subject. What is left to do for it: to run the call, and to answer.
+pub(super) fn action(
+    bus: &Rc<Bus>,
+    router: &Rc<Router>,
+    served: &Rc<Served>,
+    message: &Message,
+) -> Option<impl Future<Output = ()> + use<>> {
     let arrived = Instant::now();
-    let Some(mut outgoing) = Outgoing::of(&bus, &message) else { return };
-    let mut id = None;
-    let attended = attend(&bus, &router, spec, &endpoint, &mut outgoing, &mut id, &message);
-    // A panic on the way is ours; its caller learns that at once.
-    let outcome = AssertUnwindSafe(attended).catch_unwind().await;
-    let outcome = outcome.unwrap_or_else(|_| Outcome::Own(Err(Failure::unavailable("bus", PANICKED_MS))));
-    let request_id = id.unwrap_or_else(RequestId::generate);
-    let code = outcome.failure().map(Failure::code);
-    let format = outgoing.format;
-    let now = jiff::Timestamp::now();
+    let mut outgoing = Outgoing::of(bus, message)?;
+    let taken = AssertUnwindSafe(|| take(bus, &mut outgoing, served.spec, message, arrived));
+    let taken = catch_unwind(taken).unwrap_or_else(|_| Err((RequestId::generate(), panicked())));
+    let taken = taken.and_then(|taken| match served.endpoint.gate.enter(message.payload.len()) {
+        Ok(inside) => Ok((taken, inside)),
+        Err(full) => Err((taken.call.origin.request_id.clone(), full)),
+    });
+    let (bus, router, served) = (Rc::clone(bus), Rc::clone(router), Rc::clone(served));
+    Some(async move {
+        let outcome = match taken {
+            Ok((taken, _inside)) => {
+                outgoing.request_id = taken.call.origin.request_id.as_str().to_owned();
+                let outcome = AssertUnwindSafe(once::action(&bus, &router, served.spec, taken)).catch_unwind();
+                outcome.await.unwrap_or_else(|_| Outcome::Own(Err(panicked())))
+            }
+            Err((id, failure)) => {
+                outgoing.request_id = id.as_str().to_owned();
+                Outcome::Own(Err(failure))
+            }
+        };
+        answer(&bus, &served, outgoing, outcome, arrived).await;
+    })
+}
+
+/// A panic on the way is ours; its caller learns that at once.
+fn panicked() -> Failure {
+    Failure::unavailable("bus", PANICKED_MS)
+}
+
+/// Sends the reply to an action's call, counts and tells of it.
+async fn answer(bus: &Bus, served: &Served, mut outgoing: Outgoing, outcome: Outcome, arrived: Instant) {
     let why = |why: fn(&Failure) -> Option<&str>| outcome.failure().and_then(why).map(str::to_owned);
     let (reason, refused) = (why(Failure::reason), why(Failure::refused));
-    let body = outcome.into_body(format, &request_id, now);
-    outgoing.request_id = request_id.as_str().to_owned();
-    outgoing.failed =
-        code.map(|code| Failed { number: code.number(), code: code.as_str(), text: code.message() });
+    outgoing.failed = outcome.failure().map(Failed::of);
+    let (format, now) = (outgoing.format, jiff::Timestamp::now());
+    let body = outcome.into_body(format, &outgoing.request_id, now);
     let sent = match bus.send(&outgoing, body).await {
         Err(size) => {
             let failure = too_large(size, bus.client.max_payload());
             outgoing.failed = Some(Failed::of(&failure));
-            bus.send(&outgoing, envelope::failure(format, &request_id, failure, now)).await
+            let body = envelope::failure(format, &outgoing.request_id, failure, now);
+            Box::pin(bus.send(&outgoing, body)).await
         }
         sent => sent,
     };
     let failed = outgoing.failed.as_ref().map(|failed| failed.code);
-    endpoint.count(arrived.elapsed(), failed);
-    let ms = millis(arrived.elapsed());
+    let (action, request, took) = (served.spec.name, &outgoing.request_id, arrived.elapsed());
+    served.endpoint.count(took, failed);
     match failed {
         Some(code) => {
-            tracing::info!(action = spec.name, request = %request_id.as_str(), code, reason, refused, ms, "failed")
+            tracing::info!(action, request, code, reason, refused, ms = millis(took), "failed");
         }
-        None => tracing::debug!(action = spec.name, request = %request_id.as_str(), ms, "done"),
+        None => tracing::debug!(action, request, ms = millis(took), "done"),
     }
     if sent.is_err() {
-        tracing::warn!(action = spec.name, "a reply did not fit the broker");
-    }
-}
-
-/// Reads a message and has the call done. `id` is set as soon as it is known.
-async fn attend(
-    bus: &Bus,
-    router: &Router,
-    spec: &'static actions::Spec,
-    endpoint: &Endpoint,
-    outgoing: &mut Outgoing,
-    id: &mut Option<RequestId>,
-    message: &Message,
-) -> Outcome {
-    match take(bus, outgoing, spec, message) {
-        Ok(taken) => {
-            *id = Some(taken.call.origin.request_id.clone());
-            match endpoint.gate.enter(message.payload.len()) {
-                Ok(_inside) => once::action(bus, router, spec, taken).await,
-                Err(full) => Outcome::Own(Err(full)),
-            }
-        }
-        Err((request_id, failure)) => {
-            *id = Some(request_id);
-            Outcome::Own(Err(failure))
-        }
+        tracing::warn!(action, "a reply did not fit the broker");
     }
 }
 
@@ -207,6 +206,7 @@ fn take(
     outgoing: &mut Outgoing,
     spec: &'static actions::Spec,
     message: &Message,
+    arrived: Instant,
 ) -> Result<Taken, (RequestId, Failure)> {
     crate::faults::point("intake");
     let headers = Headers::read(message.headers.as_ref());
@@ -228,39 +228,36 @@ fn take(
     let timeout = bus.settings.timeout(spec.name, spec.timeout_ms, request.timeout_ms);
     let begin = request.timestamp.filter(|_| bus.settings.trust_timestamps);
     let begin = begin.map(|at| u64::try_from(at.as_millisecond()).unwrap_or(0));
-    let (deadline, late) = match deadline(timeout, begin, headers.deadline) {
+    let (deadline, late) = match deadline(arrived, timeout, begin, headers.deadline) {
         Ok(deadline) => (deadline, None),
-        Err(late) => (Deadline { at: Instant::now(), timeout }, Some(late)),
+        Err(late) => (Deadline { at: arrived, timeout }, Some(late)),
     };
     let named = request.timestamp.is_some();
     let payload = request.payload.into_bytes(&message.payload);
-    let cancel = Cancel::default();
-    let origin = Origin { request_id: id, correlation: outgoing.correlation, project, deadline, cancel };
+    let origin = Origin::new(id, outgoing.correlation, project, deadline);
     Ok(Taken { call: Call { origin, format, payload }, token: request.token, named, late })
-}
-
-/// Resolves when a call's handler has had its time and a little more.
-async fn given_up(deadline: Deadline) {
-    tokio::time::sleep(deadline.left() + BACKSTOP).await;
-    tokio::time::sleep(LAST_WORD).await;
 }
 
 /// Runs a call to its end, or to its deadline.
 pub(super) async fn run(router: &Router, spec: &'static actions::Spec, call: Call) -> Answer {
-    let deadline = call.origin.deadline;
-    let cancel = call.origin.cancel.clone();
+    let origin = call.origin.clone();
     let outcome = tokio::select! {
         biased;
         // What the handler has begun sees it too, and ends.
-        by = cancel.cancelled() => Err(cancelled(by)),
+        over = origin.cancel.over() => Err(match over {
+            Over::Cancelled(by) => cancelled(by),
+            Over::GivenUp => Failure::Timeout(Timeout {
+                timeout_ms: millis(origin.deadline.timeout),
+                stage: Stage::Running,
+                late_ms: None,
+                death: None,
+                output: None,
+            }),
+        }),
         outcome = router.action(spec.name, call) => outcome,
-        () = given_up(deadline) => {
-            let timeout_ms = millis(deadline.timeout);
-            Err(Failure::Timeout(Timeout { timeout_ms, stage: Stage::Running, late_ms: None, death: None, output: None }))
-        }
     };
     // A page or batch whose parts were cancelled is no success.
-    match cancel.by() {
+    match origin.cancel.by() {
         Some(by) => Err(cancelled(by)),
         None => outcome,
     }
@@ -350,12 +347,11 @@ fn take_channel(
         None => headers.project.map_err(ChannelFailure::validation)?,
     };
     let timeout = bus.settings.timeout(spec.name, spec.timeout_ms, None);
-    let deadline =
-        deadline(timeout, None, headers.deadline).map_err(|_| ChannelFailure::of(ChannelCode::Timeout))?;
+    let deadline = deadline(Instant::now(), timeout, None, headers.deadline)
+        .map_err(|_| ChannelFailure::of(ChannelCode::Timeout))?;
     let request_id = RequestId::new(&request.request_id).unwrap_or_else(RequestId::generate);
     let payload = request.payload.into_bytes(&message.payload);
-    let cancel = Cancel::default();
-    let origin = Origin { request_id, correlation: outgoing.correlation, project, deadline, cancel };
+    let origin = Origin::new(request_id, outgoing.correlation, project, deadline);
     let operator = request.context.map(|context| context.operator_id);
     let reply_to = outgoing.reply_to().to_owned();
     Ok((ChannelCall { origin, format, payload, reply_to }, operator))
@@ -373,14 +369,14 @@ mod tests {
     fn time_never_runs_past_arrival_and_timeout() {
         let second = Duration::from_secs(1);
         for (begin, end) in [(None, None), (Some(now() + 60_000), None), (None, Some(now() + 60_000))] {
-            let left = deadline(second, begin, end).unwrap().left();
+            let left = deadline(Instant::now(), second, begin, end).unwrap().left();
             assert!(left <= second && left > second / 2);
         }
     }
 
     #[test]
     fn a_late_request_says_how_late_it_is() {
-        let failure = deadline(Duration::from_secs(1), Some(now() - 5_000), None).unwrap_err();
+        let failure = deadline(Instant::now(), Duration::from_secs(1), Some(now() - 5_000), None).unwrap_err();
         let Failure::Timeout(details) = failure else { panic!("another failure") };
         assert_eq!(details.stage, Stage::Queued);
         assert!((3_900..6_000).contains(&details.late_ms.unwrap()));
@@ -389,7 +385,7 @@ mod tests {
     #[test]
     fn a_deadline_header_counts_before_a_timestamp() {
         let left =
-            deadline(Duration::from_secs(9), Some(now() - 60_000), Some(now() + 2_000)).unwrap().left();
+            deadline(Instant::now(), Duration::from_secs(9), Some(now() - 60_000), Some(now() + 2_000)).unwrap().left();
         assert!(left > Duration::from_secs(1));
     }
 

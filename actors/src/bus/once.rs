@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use protocol::channel::Code as ChannelCode;
-use protocol::envelope::{self, RequestId};
+use protocol::envelope;
 use protocol::failure::{Stage, Timeout};
 use protocol::{Failure, Format, Id, Raw, actions, channels};
 
@@ -52,7 +52,7 @@ impl Outcome {
     }
 
     /// The body of the reply.
-    pub(super) fn into_body(self, format: Format, id: &RequestId, now: jiff::Timestamp) -> Vec<u8> {
+    pub(super) fn into_body(self, format: Format, id: &str, now: jiff::Timestamp) -> Vec<u8> {
         let success = |data: &[u8]| envelope::success(format, id, &Raw::trusted(format, data), now);
         match self {
             Self::Own(Ok(data)) => success(&data),
@@ -80,7 +80,7 @@ pub(super) async fn action(
     if let Some(late) = late {
         return Outcome::Own(Err(late));
     }
-    let _held = bus.held.hold(&call.origin.request_id, token, &call.origin.cancel);
+    let _held = bus.held.hold(token, &call.origin);
     Outcome::Own(intake::run(router, spec, call).await)
 }
 
@@ -112,7 +112,7 @@ async fn named(bus: &Bus, router: &Router, spec: &'static actions::Spec, taken: 
             () = tokio::time::sleep(deadline.left()) => Outcome::Own(Err(passed(deadline))),
         },
         Entered::First(first) => {
-            let _held = bus.held.hold(&call.origin.request_id, token, &call.origin.cancel);
+            let _held = bus.held.hold(token, &call.origin);
             let answer = intake::run(router, spec, call).await;
             let weight = if spec.keeps { weight(&answer) } else { None };
             Outcome::Shared(first.end(answer, weight))

@@ -1,10 +1,10 @@
 //! Publishing replies: where they may go, the headers they bear, and what does not fit.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use async_nats::{HeaderMap, HeaderValue, Message, Subject};
-use protocol::envelope::{CORRELATION_ID, ERROR_NUMBER, ERROR_TEXT, NODE, REQUEST_ID};
-use protocol::format::CONTENT_TYPE;
+use protocol::envelope::{CORRELATION_ID, ERROR_NUMBER, ERROR_TEXT};
 use protocol::{Failure, Format, Id};
 
 use super::Bus;
@@ -12,6 +12,17 @@ use super::intake::header;
 
 /// Longest wait for a place in the client's send queue, which fills up while the broker is away.
 const SEND: Duration = Duration::from_secs(10);
+
+/// The names of the headers that every reply bears, made once: from text each would be allocated anew.
+mod names {
+    use async_nats::HeaderName;
+    use protocol::{envelope, format};
+
+    pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static(envelope::REQUEST_ID);
+    pub(super) static NODE: HeaderName = HeaderName::from_static(envelope::NODE);
+    pub(super) static CORRELATION_ID: HeaderName = HeaderName::from_static(envelope::CORRELATION_ID);
+    pub(super) static CONTENT_TYPE: HeaderName = HeaderName::from_static(format::CONTENT_TYPE);
+}
 
 /// What is known of a reply before its body is.
 pub(super) struct Outgoing {
@@ -63,14 +74,14 @@ impl Outgoing {
 
     fn headers(&self, node: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        for (name, text) in [(REQUEST_ID, self.request_id.as_str()), (NODE, node)] {
+        for (name, text) in [(&names::REQUEST_ID, self.request_id.as_str()), (&names::NODE, node)] {
             // A line break would end the header; the client panics rather than send one.
             if let Ok(value) = text.parse::<HeaderValue>() {
-                headers.insert(name, value);
+                headers.insert(name.clone(), value);
             }
         }
-        headers.insert(CORRELATION_ID, self.correlation.to_string());
-        headers.insert(CONTENT_TYPE, self.format.content_type());
+        headers.insert(names::CORRELATION_ID.clone(), self.correlation.to_string());
+        headers.insert(names::CONTENT_TYPE.clone(), self.format.content_type());
         if let Some(failed) = &self.failed {
             headers.insert(ERROR_NUMBER, failed.number.to_string());
             headers.insert(ERROR_TEXT, format!("{}: {}", failed.code, failed.text));
@@ -93,8 +104,14 @@ impl Bus {
             return Err(body.len());
         }
         let headers = outgoing.headers(&self.node);
-        let publish = self.client.publish_with_headers(outgoing.inbox.clone(), headers, body.into());
-        match tokio::time::timeout(SEND, publish).await {
+        let mut publish =
+            Box::pin(self.client.publish_with_headers(outgoing.inbox.clone(), headers, body.into()));
+        // There is nearly always a place in the queue; only who has to wait for one needs a timer.
+        let published = match futures_util::poll!(&mut publish) {
+            Poll::Ready(published) => Ok(published),
+            Poll::Pending => tokio::time::timeout(SEND, publish).await,
+        };
+        match published {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "a reply could not be sent"),
             Err(_) => tracing::warn!("a reply could not be sent: the broker is away"),

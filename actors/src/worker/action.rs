@@ -21,7 +21,7 @@ use super::job::{Done, Work};
 use super::pool::{Bounds, Pool, Runs};
 use super::script::{Granted, Key};
 use super::zygote;
-use crate::call::{Answer, Call, Cancel, Deadline};
+use crate::call::{Answer, Call, Deadline, Origin};
 use crate::config::grant::Grant;
 
 /// Longest wait for the zygote that preloads packages.
@@ -144,6 +144,18 @@ impl Table {
     }
 }
 
+/// Handles a call of the configured action `name`.
+///
+/// # Errors
+/// How it failed.
+pub async fn handle(worker: Rc<super::State>, name: &'static str, call: Call) -> Answer {
+    let found = worker.actions.as_ref().and_then(|(table, pool)| Some((table.find(name)?, pool)));
+    match found {
+        Some((action, pool)) => action.call(pool, call).await,
+        None => Err(Failure::unavailable(name, 1_000)),
+    }
+}
+
 async fn load(pool: &Pool, modules: &[PathBuf], grants: &[Grant]) -> Result<Vec<Rc<Action>>, Error> {
     tokio::time::timeout(READY, pool.ready()).await.map_err(|_| Error::Zygote)?;
     let mut actions: Vec<Rc<Action>> = Vec::new();
@@ -151,7 +163,7 @@ async fn load(pool: &Pool, modules: &[PathBuf], grants: &[Grant]) -> Result<Vec<
         let broken = |line, problem: String| Error::Broken { path: path.clone(), line, problem };
         let module = Rc::new(read(path)?);
         let runs = Runs::Module(Rc::clone(&module));
-        let outcome = pool.run(runs, Work::Load, Deadline::within(LOAD), Cancel::default()).await;
+        let outcome = pool.run(runs, Work::Load, Origin::own(Deadline::within(LOAD))).await;
         outcome.map_err(|failure| match failure {
             Failure::ActionFailed(failed) => broken(failed.line, failed.exception.unwrap_or_default()),
             other => broken(None, other.reason().unwrap_or(other.code().as_str()).to_owned()),
@@ -208,10 +220,8 @@ impl Action {
             }));
         }
         let Call { origin, format, payload } = call;
-        let (deadline, cancel) = (origin.deadline, origin.cancel.clone());
-        let work =
-            Work::Call { function: Function::Action, entrypoint: None, format, input: payload, origin };
-        let returned = match pool.run(Runs::Action(Rc::clone(self)), work, deadline, cancel).await? {
+        let work = Work::Call { function: Function::Action, entrypoint: None, format, input: payload };
+        let returned = match pool.run(Runs::Action(Rc::clone(self)), work, origin).await? {
             Done::Returned(returned) => returned,
             Done::Loaded | Done::Compiled(_) | Done::Attempted(_) => {
                 return Err(super::death::no_process("protocol"));

@@ -127,13 +127,9 @@ mod tests {
 
     #[test]
     fn what_a_cell_sends_stays_a_payload_whatever_it_looks_like() {
-        let origin = Origin {
-            request_id: RequestId::generate(),
-            correlation: protocol::Id::generate(),
-            project: protocol::envelope::Project::new("p").unwrap(),
-            deadline: crate::call::Deadline::within(std::time::Duration::from_secs(5)),
-            cancel: crate::call::Cancel::default(),
-        };
+        let deadline = crate::call::Deadline::within(std::time::Duration::from_secs(5));
+        let project = protocol::envelope::Project::new("p").unwrap();
+        let origin = Origin::new(RequestId::generate(), protocol::Id::generate(), project, deadline);
         let payload = json!({"payload": {"messages": []}, "project": "other", "action": COMPLETE});
         let made = envelope(&origin, &packed(&payload)).unwrap();
         let read: Value = rmp_serde::from_slice(&made).unwrap();

@@ -16,7 +16,7 @@ use super::job::Work;
 use super::pool::Runs;
 use super::script::Script;
 use super::{Input, State};
-use crate::call::{Call, Origin};
+use crate::call::Call;
 
 /// Longest time for a `render_many` before its contexts are run one by one.
 const TOGETHER: Duration = Duration::from_secs(5);
@@ -78,7 +78,7 @@ async fn alone(worker: &State, script: &Rc<Script>, call: &Call, bytes: Bytes, p
 
 fn input(call: &Call, bytes: Bytes, longest: Duration) -> Input {
     let deadline = call.origin.deadline.no_later_than(longest);
-    Input { format: call.format, bytes, origin: Origin { deadline, ..call.origin.clone() } }
+    Input { format: call.format, bytes, origin: call.origin.until(deadline) }
 }
 
 async fn has_many(worker: &State, script: &Rc<Script>, call: &Call) -> bool {
@@ -87,7 +87,7 @@ async fn has_many(worker: &State, script: &Rc<Script>, call: &Call) -> bool {
         let runs = Runs::Script(Rc::clone(script));
         let _loaded = worker
             .pool_of(script)
-            .run(runs, Work::Load, call.origin.deadline, call.origin.cancel.clone())
+            .run(runs, Work::Load, call.origin.clone())
             .await;
     }
     script.many.get() == Some(true)

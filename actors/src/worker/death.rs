@@ -89,7 +89,7 @@ pub fn deadline(job: &Job, begun: Option<Instant>, scene: &Scene) -> Failure {
     };
     let death = Death { signal: Some(KILLED.to_owned()), ..scene.death(job, begun, advice) };
     Failure::Timeout(Timeout {
-        timeout_ms: millis(job.deadline.timeout),
+        timeout_ms: millis(job.origin.deadline.timeout),
         stage: Stage::Running,
         late_ms: None,
         death: Some(Box::new(death)),
@@ -111,7 +111,7 @@ pub fn load_timeout(job: &Job, scene: &Scene) -> Failure {
 pub fn waited(job: &Job, begun: Option<Instant>, scene: &Scene) -> Failure {
     let advice = "it still waited at its deadline and was cancelled: give what it waits for a time of its own, or give it more with timeoutMs in the envelope";
     Failure::Timeout(Timeout {
-        timeout_ms: millis(job.deadline.timeout),
+        timeout_ms: millis(job.origin.deadline.timeout),
         stage: Stage::Running,
         late_ms: None,
         death: Some(Box::new(scene.death(job, begun, advice))),

@@ -9,7 +9,7 @@ use protocol::{Failure, Format};
 use tokio::sync::oneshot;
 
 use super::pool::Runs;
-use crate::call::{Cancel, Deadline, Origin};
+use crate::call::Origin;
 
 /// What a cell is to do.
 #[derive(Debug)]
@@ -24,8 +24,6 @@ pub enum Work {
         format: Format,
         /// The encoded input.
         input: Bytes,
-        /// The call that it is a part of: what it asks of other parts is asked in that one's name.
-        origin: Origin,
     },
     /// Nothing; the work is done as soon as a cell has the script loaded.
     Load,
@@ -74,12 +72,10 @@ pub struct Job {
     pub runs: Runs,
     /// What to do.
     pub work: Work,
-    /// When it must be over.
-    pub deadline: Deadline,
+    /// The call that it is a part of: whose deadline it has, and in whose name it asks other parts.
+    pub origin: Origin,
     /// When it came.
     pub queued: Instant,
-    /// Whether it still has to be done.
-    pub cancel: Cancel,
     /// How many cells died while it stood in their pipes without having begun.
     pub losses: u8,
     /// Who waits for it.
@@ -95,7 +91,7 @@ impl Job {
     /// Whether its deadline has passed.
     #[must_use]
     pub fn late(&self, now: Instant) -> bool {
-        self.deadline.at <= now
+        self.origin.deadline.at <= now
     }
 
     /// Bytes that its frame takes, about.
@@ -119,7 +115,7 @@ impl Job {
                     function: *function,
                     entrypoint: entrypoint.as_deref(),
                     format: *format,
-                    deadline: monotonic(self.deadline.at),
+                    deadline: monotonic(self.origin.deadline.at),
                     input: serde_bytes::Bytes::new(input),
                 };
                 frame::write(out, Operation::Call, sequence, &call)

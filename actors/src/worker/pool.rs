@@ -39,7 +39,7 @@ use super::death::{self, Exit};
 use super::job::{Done, Job, Outcome, Work};
 use super::script::Key;
 use super::zygote::{self, Zygote};
-use crate::call::{Cancel, Deadline, cancelled};
+use crate::call::{Origin, cancelled};
 
 /// What the pool may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,9 +179,9 @@ impl Pool {
     ///
     /// # Errors
     /// How it failed; `OVERLOADED` at once if too many wait.
-    pub async fn run(&self, runs: Runs, work: Work, deadline: Deadline, cancel: Cancel) -> Outcome {
+    pub async fn run(&self, runs: Runs, work: Work, origin: Origin) -> Outcome {
         let (reply, outcome) = oneshot::channel();
-        let job = Job { runs, work, deadline, queued: Instant::now(), cancel, losses: 0, reply };
+        let job = Job { runs, work, origin, queued: Instant::now(), losses: 0, reply };
         self.submit(job);
         outcome.await.unwrap_or_else(|_| Err(Failure::unavailable("worker", 100)))
     }
@@ -205,7 +205,7 @@ impl Pool {
             return;
         }
         let key = job.runs.key();
-        if let Some(by) = job.cancel.by() {
+        if let Some(by) = job.origin.cancel.by() {
             job.end(Err(cancelled(by)));
             return;
         }

@@ -10,7 +10,7 @@ use super::ask::Asker;
 use super::job::{Done, Work};
 use super::pool::{Pool, Runs};
 use super::{bounds, python};
-use crate::call::{Cancel, Deadline};
+use crate::call::{Deadline, Origin};
 use crate::config::Config;
 
 /// Longest wait for the zygote, and then for the cell.
@@ -70,7 +70,7 @@ async fn try_cell(pool: &Pool) -> Result<Probe, Error> {
 pub async fn check(pool: &Pool) -> Result<Vec<String>, Error> {
     let why = |failure: Failure| Error::Cell(failure.reason().unwrap_or(failure.code().as_str()).to_owned());
     let deadline = Deadline::within(PATIENCE);
-    let done = pool.run(Runs::Compiler, Work::Attempt, deadline, Cancel::default()).await.map_err(why)?;
+    let done = pool.run(Runs::Compiler, Work::Attempt, Origin::own(deadline)).await.map_err(why)?;
     let Done::Attempted(attempted) = done else { return Err(Error::Cell("protocol".to_owned())) };
     pool.note_attempts(attempted.clone());
     match attempted {

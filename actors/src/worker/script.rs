@@ -230,7 +230,7 @@ impl Scripts {
             Some(listed) => listed,
             None => {
                 let before = self.forgotten.get();
-                let within = Origin { deadline: origin.deadline.no_later_than(FETCH), ..origin.clone() };
+                let within = origin.until(origin.deadline.no_later_than(FETCH));
                 let question =
                     script_fetch::Request { scripts: Vec::new(), contents: Vec::new(), kind: Some(kind) };
                 let answer = self.ask(&question, origin, &within).await?;
@@ -251,7 +251,7 @@ impl Scripts {
 
     async fn fetch(&self, origin: &Origin, names: Vec<String>) -> Result<Vec<Option<Rc<Script>>>, Failure> {
         let before = self.forgotten.get();
-        let within = Origin { deadline: origin.deadline.no_later_than(FETCH), ..origin.clone() };
+        let within = origin.until(origin.deadline.no_later_than(FETCH));
         let mut scripts: Vec<Option<Rc<Script>>> = Vec::new();
         while let Some(left) = names.get(scripts.len()..).filter(|left| !left.is_empty()) {
             let question = script_fetch::Request { scripts: left.to_vec(), contents: Vec::new(), kind: None };

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use callboard::call::{Cancel, Deadline, Origin};
+use callboard::call::{Deadline, Origin};
 use callboard::worker::ask::Asker;
 use callboard::worker::job::{Done, Work};
 use callboard::worker::pool::{Bounds, Pool, Runs, circuit};
@@ -15,7 +15,6 @@ use harness::tools;
 use protocol::Format;
 use protocol::abi::Kind;
 use protocol::actions::script_fetch;
-use protocol::envelope::{Project, RequestId};
 use protocol::frame::cell::Function;
 use protocol::script::Record;
 
@@ -75,17 +74,9 @@ pub(crate) async fn print(body: &str) {
 
 async fn call(pool: &Pool, runs: &Runs) {
     let input = Bytes::from_static(br#"{"env":{"isPreview":false},"params":{"name":"reader"}}"#);
-    let (deadline, cancel) = (Deadline::within(Duration::from_secs(5)), Cancel::default());
-    let origin = Origin {
-        request_id: RequestId::generate(),
-        correlation: protocol::Id::generate(),
-        project: Project::default(),
-        deadline,
-        cancel: cancel.clone(),
-    };
-    let work =
-        Work::Call { function: Function::Render, entrypoint: None, format: Format::Json, input, origin };
-    let outcome = pool.run(runs.clone(), work, deadline, cancel).await;
+    let work = Work::Call { function: Function::Render, entrypoint: None, format: Format::Json, input };
+    let origin = Origin::own(Deadline::within(Duration::from_secs(5)));
+    let outcome = pool.run(runs.clone(), work, origin).await;
     assert!(matches!(outcome, Ok(Done::Returned(_))), "{outcome:?}");
 }
 

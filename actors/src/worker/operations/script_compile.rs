@@ -23,11 +23,7 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
     if body.len() > LARGEST_BODY {
         return Err(Failure::request("payload.body", "larger than 1 MiB"));
     }
-    match worker
-        .pool
-        .run(Runs::Compiler, Work::Compile { body }, call.origin.deadline, call.origin.cancel)
-        .await?
-    {
+    match worker.pool.run(Runs::Compiler, Work::Compile { body }, call.origin).await? {
         Done::Compiled(found) => {
             let mut writer = Writer::new(call.format, 1_024);
             writer.value(&Reply { problems: found.problems, functions: found.functions });

@@ -13,7 +13,7 @@ use protocol::frame::cell::Function;
 use protocol::writer::Writer;
 use protocol::{Failure, raw};
 
-use crate::call::{Answer, Call, Origin};
+use crate::call::{Answer, Call};
 use crate::worker::job::Returned;
 use crate::worker::script::Script;
 use crate::worker::{Input, State, clean, death};
@@ -76,7 +76,7 @@ async fn apply(
     writer.value(context);
     writer.end_object();
     let deadline = call.origin.deadline.no_later_than(ALONE);
-    let origin = Origin { deadline, ..call.origin.clone() };
+    let origin = call.origin.until(deadline);
     let input = Input { format: call.format, bytes: writer.finish().into(), origin };
     let Returned { value, notices, .. } = worker.call(script, Function::Transform, None, input).await?;
     // The cell may have sent anything.

@@ -20,7 +20,7 @@ use super::{Pool, count, death};
 use crate::call::{By, cancelled};
 use crate::worker::ask::{self, Answered};
 use crate::worker::cell::{Cell, Pending};
-use crate::worker::job::Work;
+use crate::worker::job::{Job, Work};
 
 impl Pool {
     /// A frame of a running call that is no answer; `None` if it is one.
@@ -58,8 +58,8 @@ impl Pool {
         if flight.asks.len() >= MOST || flight.asks.contains_key(&ask) {
             return Err("more questions than a call may have".to_owned());
         }
-        let origin = match (flight.job.as_ref().map(|job| &job.work), flight.grace) {
-            (Some(Work::Call { origin, .. }), _) => Some(origin.clone()),
+        let origin = match (flight.job.as_ref(), flight.grace) {
+            (Some(Job { work: Work::Call { .. }, origin, .. }), _) => Some(origin.clone()),
             (None, Some(_)) => None,
             _ => return Err("a question of no call".to_owned()),
         };
@@ -155,7 +155,7 @@ impl Pool {
             (front.sequence, front.job.take(), front.begun)
         };
         if let Some(job) = job {
-            let failure = job.cancel.by().map_or_else(|| death::waited(&job, begun, &scene), cancelled);
+            let failure = job.origin.cancel.by().map_or_else(|| death::waited(&job, begun, &scene), cancelled);
             job.end(Err(failure));
         }
         if cell.note_cancelled(sequence).is_err()

@@ -95,7 +95,7 @@ mod tests {
     use protocol::Failure;
 
     use super::*;
-    use crate::call::{Cancel, Deadline};
+    use crate::call::{Deadline, Origin};
     use crate::worker::ask::Asker;
     use crate::worker::job::{Outcome, Work};
     use crate::worker::pool::Runs;
@@ -104,7 +104,7 @@ mod tests {
     /// A call in a pool that has no zygote: it waits.
     async fn call(pool: Rc<Pool>) -> Outcome {
         let deadline = Deadline::within(Duration::from_secs(60));
-        pool.run(Runs::Compiler, Work::Load, deadline, Cancel::default()).await
+        pool.run(Runs::Compiler, Work::Load, Origin::own(deadline)).await
     }
 
     #[actix_rt::test]

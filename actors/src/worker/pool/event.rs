@@ -268,7 +268,7 @@ impl Pool {
         match (outcome, flight.job) {
             (Heard::Ended(outcome), Some(job)) => job.end(outcome),
             (Heard::Skipped { late: true }, Some(job)) => {
-                let failure = job.deadline.passed_in_queue(None);
+                let failure = job.origin.deadline.passed_in_queue(None);
                 job.end(Err(failure));
             }
             (Heard::Skipped { late: false }, Some(job)) => self.take_back(&cell.key, vec![job], false),

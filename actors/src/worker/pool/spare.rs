@@ -15,11 +15,9 @@ impl Pool {
         let Some(group) = state.groups.get(key).filter(|group| group.runs.keeps_spares()) else {
             return false;
         };
-        let is_spare =
-            |phase: Phase, calls: u64, flights: usize| phase != Phase::Gone && calls == 0 && flights == 0;
         let spares = group.cells.iter().filter(|cell| {
             let cell = cell.state();
-            is_spare(cell.phase, cell.calls, cell.flights.len())
+            cell.phase != Phase::Gone && cell.calls == 0 && cell.flights.is_empty()
         });
         let idle =
             state.running < self.size.get().places && state.waiting.is_empty() && state.zygote.is_some();

@@ -16,6 +16,9 @@ use crate::worker::job::Job;
 const LOOK: Duration = Duration::from_millis(3);
 /// A call that waits behind one that has run this long goes elsewhere.
 const PATIENCE: Duration = Duration::from_millis(5);
+/// A cell that has not begun its next call after this long does something else, though it has answered the one before:
+/// the call goes elsewhere.
+const BEGIN: Duration = Duration::from_millis(200);
 /// Longest wait for a cell to pass over a call that was taken back.
 const ANSWER: Duration = Duration::from_millis(100);
 /// Longest time that a script may take to be compiled and imported.
@@ -91,13 +94,16 @@ impl Pool {
     fn look_at_flights(&self, cell: &Rc<Cell>, now: Instant) {
         self.look_for_cancelled(cell, now);
         self.look_at_place(cell);
-        let (gone, grace, late, ran, behind) = {
+        let (gone, grace, late, ran, behind, begun) = {
             let state = cell.state();
             let Some(front) = state.flights.front() else { return };
             let gone = front.job.is_none();
             let late = front.job.as_ref().is_some_and(|job| job.late(now));
             let ran = front.begun.map_or(Duration::ZERO, |begun| now.duration_since(begun));
-            (gone, front.grace, late, ran, state.flights.len() > 1 && !state.withdrawn)
+            let behind = state.flights.len() > 1 && !state.withdrawn;
+            // The page is looked at only where it matters.
+            let begun = ran <= BEGIN || cell.has_begun(front.sequence);
+            (gone, front.grace, late, ran, behind, begun)
         };
         if let Some(grace) = grace {
             if now >= grace {
@@ -115,6 +121,8 @@ impl Pool {
             if self.has_told(cell) {
                 self.kill_late(cell, now);
             }
+        } else if !begun && ran > BEGIN {
+            self.withdraw(cell, 0);
         } else if behind && ran > PATIENCE {
             self.withdraw(cell, 1);
         }
@@ -129,7 +137,7 @@ impl Pool {
     /// Ends cancelled calls in a cell's pipe. One that it has begun may come to an end by itself, else it ends with the
     /// cell; its caller waits for neither.
     fn look_for_cancelled(&self, cell: &Rc<Cell>, now: Instant) {
-        let is_cancelled = |flight: &Flight| flight.job.as_ref().is_some_and(|job| job.cancel.by().is_some());
+        let is_cancelled = |flight: &Flight| flight.job.as_ref().is_some_and(|job| job.origin.cancel.by().is_some());
         let (first, begun) = {
             let state = cell.state();
             let Some(first) = state.flights.iter().position(is_cancelled) else { return };
@@ -184,6 +192,8 @@ impl Pool {
                 // The page is read after it was written: a call is either seen as begun here or skipped there.
                 if !cell.has_begun(flight.sequence) {
                     taken.extend(flight.job.take());
+                    // From now on it has its time to skip it.
+                    flight.begun = flight.begun.map(|_| Instant::now());
                 }
             }
         }
@@ -214,7 +224,7 @@ impl Pool {
 
     /// Ends calls that wait and are late or cancelled.
     fn end_in_queues(&self, now: Instant) {
-        let ends = |job: &Job| job.late(now) || job.cancel.by().is_some();
+        let ends = |job: &Job| job.late(now) || job.origin.cancel.by().is_some();
         let state = self.state.borrow();
         let keys: Vec<_> = state
             .groups
@@ -247,7 +257,7 @@ impl Pool {
             state.drop_if_empty(&key);
             drop(state);
             for job in over {
-                match (job.cancel.by(), &scene) {
+                match (job.origin.cancel.by(), &scene) {
                     (Some(by), _) => job.end(Err(cancelled(by))),
                     (None, Some(scene)) => {
                         let failure = death::deadline(&job, None, scene);
@@ -276,9 +286,9 @@ impl Pool {
 
 /// Ends the calls that were cancelled; the others.
 fn end_cancelled(jobs: Vec<Job>) -> Vec<Job> {
-    let (over, rest): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.cancel.by().is_some());
+    let (over, rest): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.origin.cancel.by().is_some());
     for job in over {
-        if let Some(by) = job.cancel.by() {
+        if let Some(by) = job.origin.cancel.by() {
             job.end(Err(cancelled(by)));
         }
     }
@@ -286,6 +296,6 @@ fn end_cancelled(jobs: Vec<Job>) -> Vec<Job> {
 }
 
 fn end_queued(job: Job) {
-    let failure = job.deadline.passed_in_queue(None);
+    let failure = job.origin.deadline.passed_in_queue(None);
     job.end(Err(failure));
 }

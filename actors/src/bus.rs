@@ -188,9 +188,12 @@ impl Bus {
             let subscriber = self.subscribe(spec.name, Some(spec.role)).await?;
             let endpoint = self.stats.endpoint(spec.name, spec.role, self.gates.of(spec.role), schemas);
             let served = Rc::new(intake::Served { spec, endpoint });
-            self.listen(Stop::of_action(spec), subscriber, Rc::clone(&router), move |bus, router, message| {
-                intake::action(bus, router, &served, &message)
-            });
+            self.listen(
+                Stop::of_action(spec),
+                subscriber,
+                Rc::clone(&router),
+                move |bus, router, message| intake::action(bus, router, &served, &message),
+            );
         }
         for spec in channels::ALL.iter().filter(|spec| roles.contains(&spec.role)) {
             let subject = protocol::subject::of_channel(spec.name);
@@ -253,10 +256,11 @@ impl Bus {
                 let Some(message) = message else { break };
                 let done = InFlight::of(&bus, end);
                 let Some(handled) = handle(&bus, &router, message) else { continue };
-                tokio::task::spawn_local(async move {
+                // In a box: the runtime moves what it is given several times.
+                tokio::task::spawn_local(Box::pin(async move {
                     handled.await;
                     drop(done);
-                });
+                }));
             }
         });
         self.listening.borrow_mut().push((end, task));

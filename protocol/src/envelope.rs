@@ -42,7 +42,7 @@ impl RequestId {
     /// A new id, a UUID v7, for a caller who gave none.
     #[must_use]
     pub fn generate() -> Self {
-        Self(crate::Id::generate().to_string())
+        Self(crate::Id::generate().text())
     }
 
     /// The id as text.
@@ -284,12 +284,7 @@ fn saved_id(format: Format, body: &[u8]) -> Option<RequestId> {
 
 /// The reply of a success, with the action's data as they are.
 #[must_use]
-pub fn success(
-    format: Format,
-    request_id: &str,
-    data: &Raw<'_>,
-    timestamp: jiff::Timestamp,
-) -> Vec<u8> {
+pub fn success(format: Format, request_id: &str, data: &Raw<'_>, timestamp: jiff::Timestamp) -> Vec<u8> {
     let mut writer = Writer::new(format, data.bytes().len() + 160);
     head(&mut writer, request_id, true);
     writer.key("data");
@@ -300,12 +295,7 @@ pub fn success(
 
 /// The reply of a failure.
 #[must_use]
-pub fn failure(
-    format: Format,
-    request_id: &str,
-    failure: Failure,
-    timestamp: jiff::Timestamp,
-) -> Vec<u8> {
+pub fn failure(format: Format, request_id: &str, failure: Failure, timestamp: jiff::Timestamp) -> Vec<u8> {
     let mut writer = Writer::new(format, 512);
     head(&mut writer, request_id, false);
     writer.key("error");
@@ -466,14 +456,15 @@ mod tests {
         let now = jiff::Timestamp::UNIX_EPOCH;
         for format in [Format::Json, Format::MessagePack] {
             let data = encode(format, &json!({"html": "x"}));
-            let reply =
-                Reply::read(format, &success(format, id.as_str(), &Raw::trusted(format, &data), now)).unwrap();
+            let reply = Reply::read(format, &success(format, id.as_str(), &Raw::trusted(format, &data), now))
+                .unwrap();
             assert_eq!(
                 serde_json::to_value(reply).unwrap(),
                 json!({"requestId": "r", "ok": true, "data": {"html": "x"}, "timestamp": "1970-01-01T00:00:00.000Z"})
             );
             let reply =
-                Reply::read(format, &super::failure(format, id.as_str(), Failure::request("a.b", "c"), now)).unwrap();
+                Reply::read(format, &super::failure(format, id.as_str(), Failure::request("a.b", "c"), now))
+                    .unwrap();
             assert_eq!(
                 reply.error.unwrap().details,
                 Some(failure::Details::Problem(Problem::new("a.b", "c")))

@@ -16,6 +16,12 @@ impl Id {
         Self(Uuid::now_v7())
     }
 
+    /// Its hyphenated form.
+    #[must_use]
+    pub fn text(self) -> String {
+        self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
+    }
+
     /// Reads any form that the uuid crate reads.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {

@@ -133,7 +133,8 @@ pub(super) fn action(
         let outcome = match taken {
             Ok((taken, _inside)) => {
                 outgoing.request_id = taken.call.origin.request_id.as_str().to_owned();
-                let outcome = AssertUnwindSafe(once::action(&bus, &router, served.spec, taken)).catch_unwind();
+                let outcome =
+                    AssertUnwindSafe(once::action(&bus, &router, served.spec, taken)).catch_unwind();
                 outcome.await.unwrap_or_else(|_| Outcome::Own(Err(panicked())))
             }
             Err((id, failure)) => {
@@ -376,7 +377,8 @@ mod tests {
 
     #[test]
     fn a_late_request_says_how_late_it_is() {
-        let failure = deadline(Instant::now(), Duration::from_secs(1), Some(now() - 5_000), None).unwrap_err();
+        let failure =
+            deadline(Instant::now(), Duration::from_secs(1), Some(now() - 5_000), None).unwrap_err();
         let Failure::Timeout(details) = failure else { panic!("another failure") };
         assert_eq!(details.stage, Stage::Queued);
         assert!((3_900..6_000).contains(&details.late_ms.unwrap()));
@@ -385,7 +387,9 @@ mod tests {
     #[test]
     fn a_deadline_header_counts_before_a_timestamp() {
         let left =
-            deadline(Instant::now(), Duration::from_secs(9), Some(now() - 60_000), Some(now() + 2_000)).unwrap().left();
+            deadline(Instant::now(), Duration::from_secs(9), Some(now() - 60_000), Some(now() + 2_000))
+                .unwrap()
+                .left();
         assert!(left > Duration::from_secs(1));
     }
 

@@ -80,7 +80,7 @@ impl Outgoing {
                 headers.insert(name.clone(), value);
             }
         }
-        headers.insert(names::CORRELATION_ID.clone(), self.correlation.to_string());
+        headers.insert(names::CORRELATION_ID.clone(), self.correlation.text());
         headers.insert(names::CONTENT_TYPE.clone(), self.format.content_type());
         if let Some(failed) = &self.failed {
             headers.insert(ERROR_NUMBER, failed.number.to_string());

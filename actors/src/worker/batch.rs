@@ -85,10 +85,7 @@ async fn has_many(worker: &State, script: &Rc<Script>, call: &Call) -> bool {
     if script.many.get().is_none() {
         // A script that cannot be loaded fails again, with its reason, when its contexts are run.
         let runs = Runs::Script(Rc::clone(script));
-        let _loaded = worker
-            .pool_of(script)
-            .run(runs, Work::Load, call.origin.clone())
-            .await;
+        let _loaded = worker.pool_of(script).run(runs, Work::Load, call.origin.clone()).await;
     }
     script.many.get() == Some(true)
 }

@@ -175,15 +175,12 @@ impl Pool {
         }
     }
 
-    /// Does a piece of work and waits for its end.
-    ///
-    /// # Errors
-    /// How it failed; `OVERLOADED` at once if too many wait.
-    pub async fn run(&self, runs: Runs, work: Work, origin: Origin) -> Outcome {
+    /// Takes a piece of work. What is returned resolves at its end: to how it failed, `OVERLOADED` at once if too many
+    /// wait.
+    pub fn run(&self, runs: Runs, work: Work, origin: Origin) -> impl Future<Output = Outcome> + use<> {
         let (reply, outcome) = oneshot::channel();
-        let job = Job { runs, work, origin, queued: Instant::now(), losses: 0, reply };
-        self.submit(job);
-        outcome.await.unwrap_or_else(|_| Err(Failure::unavailable("worker", 100)))
+        self.submit(Job { runs, work, origin, queued: Instant::now(), losses: 0, reply });
+        async { outcome.await.unwrap_or_else(|_| Err(Failure::unavailable("worker", 100))) }
     }
 
     /// Whether cells run that are not wholly locked.

@@ -189,7 +189,8 @@ impl Scripts {
         if let Some(known) = self.known(origin, name) {
             return runnable(known, kind, name);
         }
-        let found = self.fetch(origin, vec![name.to_owned()]).await?;
+        // In a box of its own, so that calls of known scripts do not carry its room along.
+        let found = Box::pin(self.fetch(origin, vec![name.to_owned()])).await?;
         runnable(found.into_iter().next().flatten(), kind, name)
     }
 

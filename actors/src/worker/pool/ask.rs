@@ -155,7 +155,8 @@ impl Pool {
             (front.sequence, front.job.take(), front.begun)
         };
         if let Some(job) = job {
-            let failure = job.origin.cancel.by().map_or_else(|| death::waited(&job, begun, &scene), cancelled);
+            let failure =
+                job.origin.cancel.by().map_or_else(|| death::waited(&job, begun, &scene), cancelled);
             job.end(Err(failure));
         }
         if cell.note_cancelled(sequence).is_err()

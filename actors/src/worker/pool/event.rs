@@ -165,10 +165,10 @@ impl Pool {
                 count(&self.counts.died);
                 self.lose(cell);
             }
-            Said::End(Some(error)) => self.distrust(cell, &error.to_string()),
+            Said::End(Some(error)) => self.distrust(cell, &error.to_string(), false),
             Said::Frame(header, body) => {
                 if let Err(error) = self.hear_frame(cell, header, &body) {
-                    self.distrust(cell, &error);
+                    self.distrust(cell, &error, self.is_left_over(cell, header));
                 }
             }
         }
@@ -314,9 +314,18 @@ impl Pool {
         retires
     }
 
+    /// Whether a frame is of a call that was answered before: what runs now has no part in it. A script without
+    /// capabilities changes nothing outside of its cell, so that its call may begin again in another one.
+    fn is_left_over(&self, cell: &Rc<Cell>, header: Header) -> bool {
+        let after = cell.state().flights.front().is_some_and(|front| header.sequence < front.sequence);
+        let state = self.state.borrow();
+        let runs = state.groups.get(&cell.key).map(|group| &group.runs);
+        after && header.sequence > 0 && runs.is_some_and(|runs| runs.capabilities().is_empty())
+    }
+
     /// A cell does what no honest cell does: it is not heard any more, has a moment to say where its script stands, and is
-    /// killed.
-    fn distrust(&self, cell: &Rc<Cell>, why: &str) {
+    /// killed. `innocent` says that the calls in its pipe have no part in it: they go elsewhere.
+    fn distrust(&self, cell: &Rc<Cell>, why: &str, innocent: bool) {
         /// How often it is looked whether it has said so.
         const LOOK: Duration = Duration::from_millis(3);
         /// How many times.
@@ -327,7 +336,10 @@ impl Pool {
         let before = self.scene(cell);
         let loaded = cell.state().phase == Phase::Ready;
         let slug = self.slug(cell);
-        let (mut begun, waiting) = self.part_flights(cell);
+        let (mut begun, mut waiting) = self.part_flights(cell);
+        if innocent {
+            waiting.splice(0..0, begun.drain(..).map(|(job, _)| job));
+        }
         if !loaded {
             begun.extend(self.take_queue(&cell.key).into_iter().map(|job| (job, None)));
         }

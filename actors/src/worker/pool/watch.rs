@@ -137,7 +137,8 @@ impl Pool {
     /// Ends cancelled calls in a cell's pipe. One that it has begun may come to an end by itself, else it ends with the
     /// cell; its caller waits for neither.
     fn look_for_cancelled(&self, cell: &Rc<Cell>, now: Instant) {
-        let is_cancelled = |flight: &Flight| flight.job.as_ref().is_some_and(|job| job.origin.cancel.by().is_some());
+        let is_cancelled =
+            |flight: &Flight| flight.job.as_ref().is_some_and(|job| job.origin.cancel.by().is_some());
         let (first, begun) = {
             let state = cell.state();
             let Some(first) = state.flights.iter().position(is_cancelled) else { return };
@@ -286,7 +287,8 @@ impl Pool {
 
 /// Ends the calls that were cancelled; the others.
 fn end_cancelled(jobs: Vec<Job>) -> Vec<Job> {
-    let (over, rest): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.origin.cancel.by().is_some());
+    let (over, rest): (Vec<Job>, Vec<Job>) =
+        jobs.into_iter().partition(|job| job.origin.cancel.by().is_some());
     for job in over {
         if let Some(by) = job.origin.cancel.by() {
             job.end(Err(cancelled(by)));

@@ -79,7 +79,8 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
         A: Handler<M>,
         A::Context: ToEnvelope<A, M>,
     {
-        let addr = self.address()?;
+        self.inner.look();
+        let addr = self.inner.life.borrow().addr().cloned().ok_or_else(|| self.unavailable())?;
         addr.send(message).await.map_err(|_| {
             self.inner.look();
             self.unavailable()
@@ -112,13 +113,14 @@ impl<A: Actor<Context = Context<A>>> Slot<A> {
         self.unavailable()
     }
 
-    /// The address of the actor that lives now.
+    /// Whether there is an actor.
     ///
     /// # Errors
     /// `UNAVAILABLE` while it is down.
-    pub fn address(&self) -> Result<Addr<A>, Failure> {
+    pub fn check(&self) -> Result<(), Failure> {
         self.inner.look();
-        self.inner.life.borrow().addr().cloned().ok_or_else(|| self.unavailable())
+        let up = self.inner.life.borrow().addr().is_some();
+        if up { Ok(()) } else { Err(self.unavailable()) }
     }
 
     /// How the actor is.
@@ -291,7 +293,7 @@ mod tests {
     async fn an_actor_on_whose_behalf_something_panicked_is_replaced_like_one_that_did() {
         let slot = Slot::start("fragile", || Fragile);
         assert!(matches!(slot.fall(), Failure::Unavailable(_)));
-        assert!(slot.address().is_err(), "there is a pause first");
+        assert!(slot.check().is_err(), "there is a pause first");
         until_up(&slot).await;
         assert_eq!((slot.send(Ask(true)).await.unwrap(), slot.part().restarts), (7, 1));
     }

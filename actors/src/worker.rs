@@ -240,7 +240,7 @@ impl Door {
     /// # Errors
     /// `UNAVAILABLE`: the actor is down, or went down over this.
     pub fn run(&self, handle: impl FnOnce(Rc<State>) -> Answering) -> Result<Answering, Failure> {
-        self.slot.address()?;
+        self.slot.check()?;
         let state = self.current.borrow().upgrade();
         let begin = |state| {
             crate::faults::point("worker");

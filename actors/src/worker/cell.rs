@@ -228,13 +228,14 @@ impl Cell {
     #[must_use]
     pub fn takes_another(&self, size: usize) -> bool {
         let state = self.state();
-        let bytes: usize = state.flights.iter().filter_map(|flight| flight.job.as_ref()).map(Job::size).sum();
+        let bytes =
+            || state.flights.iter().filter_map(|flight| flight.job.as_ref()).map(Job::size).sum::<usize>();
         state.phase == Phase::Ready
             && !state.withdrawn
             && !state.retires
             && (!state.alone || state.flights.is_empty())
             && state.flights.len() < depth(state.pace)
-            && bytes + size <= MOST_BYTES
+            && bytes() + size <= MOST_BYTES
     }
 
     /// Sends a frame that is answered with the sequence it gets.

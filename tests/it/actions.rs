@@ -2,6 +2,7 @@
 //! cannot be offered.
 
 mod modules;
+mod network;
 
 use harness::client::Client;
 use harness::model::{self, Model};

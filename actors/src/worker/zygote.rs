@@ -55,6 +55,10 @@ pub enum Reach {
     Closed,
     /// The file systems: its cells were granted folders. Which, is the business of each cell's own lock.
     Files,
+    /// The network: its cells were granted that, or ports of it, which again is for their own locks.
+    Network,
+    /// Both.
+    NetworkAndFiles,
 }
 
 impl Reach {
@@ -63,6 +67,8 @@ impl Reach {
         match self {
             Self::Closed => "closed",
             Self::Files => "files",
+            Self::Network => "network",
+            Self::NetworkAndFiles => "network,files",
         }
     }
 }

@@ -83,7 +83,9 @@ impl Error {
                 "look at the disk and at the version of this program; docs/operations.md says more on the store"
             }
             Self::Setting(_) => "name it on the command line or in the configuration",
-            Self::Action(worker::action::Error::Timeout { .. }) => "correct the name, or leave the setting out",
+            Self::Action(worker::action::Error::Timeout { .. }) => {
+                "correct the name, or leave the setting out"
+            }
             Self::Action(worker::action::Error::Network { .. }) => {
                 "run callboard doctor; docs/security.md says what network needs"
             }

@@ -121,7 +121,8 @@ impl State {
 
     /// Every pool that there is.
     pub fn pools(&self) -> impl Iterator<Item = &Rc<pool::Pool>> {
-        let actions = self.actions.iter().flat_map(|added| std::iter::once(&added.pool).chain(&added.network));
+        let actions =
+            self.actions.iter().flat_map(|added| std::iter::once(&added.pool).chain(&added.network));
         std::iter::once(&self.pool).chain(&self.files).chain(actions)
     }
 

@@ -134,9 +134,14 @@ mod tests {
 
     #[test]
     fn a_capability_is_read_only_as_it_is_written() {
-        for text in
-            ["llm", "network", "network:443", "network:53,443,65535", "files:read:/a", "files:read:/a/b c/..d"]
-        {
+        for text in [
+            "llm",
+            "network",
+            "network:443",
+            "network:53,443,65535",
+            "files:read:/a",
+            "files:read:/a/b c/..d",
+        ] {
             assert_eq!(Capability::new(text).unwrap().to_string(), text);
         }
         for text in [
@@ -191,7 +196,8 @@ mod tests {
             ("files:read:/a", &["files:read:/a/b"], None),
             ("files:read:/a/b", &["files:read:/a"], None),
         ] {
-            let offered: Vec<Capability> = offered.iter().map(|text| Capability::new(text).unwrap()).collect();
+            let offered: Vec<Capability> =
+                offered.iter().map(|text| Capability::new(text).unwrap()).collect();
             let found = Capability::new(asked).unwrap().among(offered.iter());
             assert_eq!(found.map(|found| found.to_string()).as_deref(), in_force, "{asked} of {offered:?}");
         }

@@ -28,11 +28,11 @@ _posixsubprocess _queue _random _sha1 _sha2 _sha256 _sha3 _sha512 _socket _stati
 audioop fcntl grp mmap pyexpat resource select termios
 """.split()
 
-# Used by cells that may be granted the network, and by no others: asyncio takes TLS where it finds it, and the library behind
-# it would double the size of every cell.
+# For actions, whose modules may import them whatever was granted. Cells of scripts have no use for them: asyncio takes TLS
+# where it finds it, and the library behind it would double their size.
 NETWORK = "ssl http.client http.cookies select selectors urllib.request"
 
-if "network" in "".join(sys.argv[2:3]).split(","):
+if {"network", "tls"} & set("".join(sys.argv[2:3]).split(",")):
     MODULES += NETWORK.split()
 else:
     sys.modules["ssl"] = None

@@ -160,7 +160,8 @@ impl Open {
         }
         match (need, &self.network) {
             (Need::Network, Some(reached)) if event == "socket.__new__" => {
-                let [family, kind] = [1, 2].map(|place| arguments.get_item(place).ok()?.extract::<i32>().ok());
+                let [family, kind] =
+                    [1, 2].map(|place| arguments.get_item(place).ok()?.extract::<i32>().ok());
                 (!is_socket(reached, family?, kind?)).then_some(Need::Sockets)
             }
             (Need::Network, Some(Reached::Ports(ports))) if event == "socket.connect" => {
@@ -180,7 +181,8 @@ fn is_socket(reached: &Reached, family: i32, kind: i32) -> bool {
         Reached::Anything => &[libc::SOCK_STREAM, libc::SOCK_DGRAM],
         Reached::Ports(_) => &[libc::SOCK_STREAM],
     };
-    family == -1 || (matches!(family, libc::AF_INET | libc::AF_INET6) && (kind == -1 || kinds.contains(&kind)))
+    family == -1
+        || (matches!(family, libc::AF_INET | libc::AF_INET6) && (kind == -1 || kinds.contains(&kind)))
 }
 
 #[pymethods]

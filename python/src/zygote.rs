@@ -67,7 +67,6 @@ impl From<io::Error> for Broken {
 }
 
 /// What of the machine a zygote stays in.
-#[derive(Default)]
 struct Reach {
     network: bool,
     files: bool,
@@ -82,9 +81,8 @@ struct Reach {
 /// Python's, before the zygote is ready.
 #[pyfunction]
 pub(crate) fn zygote(py: Python<'_>, reach: &str) -> PyResult<()> {
-    let words: Vec<&str> = reach.split(',').collect();
-    let mut reach =
-        Reach { network: words.contains(&"network"), files: words.contains(&"files"), ..Reach::default() };
+    let has = |wanted| reach.split(',').any(|word| word == wanted);
+    let mut reach = Reach { network: has("network"), files: has("files"), copies: Vec::new() };
     let modules = preload(py, &mut reach)?;
     match Zygote::new(&reach).and_then(|zygote| zygote.serve(py, modules)) {
         Ok(()) => sys::exit(0),

@@ -97,8 +97,8 @@ def open_a_connection_by_sending(given):
     import socket
 
     with socket.socket() as connected:
-        connected.settimeout(5)
         connected.sendto(b"x", socket.MSG_FASTOPEN, tuple(given["tcp"]))
+        connected.settimeout(5)
         return connected.recv(500).decode()
 
 

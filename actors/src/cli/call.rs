@@ -182,9 +182,13 @@ mod tests {
         let mut config = Config::default();
         config.timeouts.insert("script:list".to_owned(), 7);
         config.timeouts.insert("MY.SLOW".to_owned(), 9);
-        for (name, expected) in
-            [("macro.render", 5_000), ("script.list", 7), ("script.get", 10_000), ("my.own", 60_000), ("my.slow", 9)]
-        {
+        for (name, expected) in [
+            ("macro.render", 5_000),
+            ("script.list", 7),
+            ("script.get", 10_000),
+            ("my.own", 60_000),
+            ("my.slow", 9),
+        ] {
             assert_eq!(usual_ms(name, &config), expected, "{name}");
         }
     }

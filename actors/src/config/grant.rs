@@ -128,7 +128,10 @@ mod tests {
             (json!({"script": "s", "capabilities": ["llm"], "more": 1}), "unknown field `more`"),
             (json!({"script": "s", "capabilities": ["network"]}), "to actions only"),
             (json!({"script": "s", "capabilities": ["network:443"]}), "to actions only"),
-            (json!({"action": "a.b", "capabilities": ["network:http"]}), "expected llm, network, network:PORT"),
+            (
+                json!({"action": "a.b", "capabilities": ["network:http"]}),
+                "expected llm, network, network:PORT",
+            ),
             (json!({"project": "P!", "script": "s", "capabilities": ["llm"]}), "a-z"),
             (json!({"script": "s", "capabilities": ["files:read:/no such folder"]}), "does not exist"),
             (json!({"script": "s", "capabilities": ["files:read:/proc/self"]}), "through a link"),

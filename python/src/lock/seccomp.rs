@@ -3,9 +3,9 @@
 
 use std::io;
 
-use super::{Lock, Reached};
 use super::arguments::{self, Alternatives};
 use super::policy::{ANY_PORT, Entry, FILES, NETWORK, POLICY, SOME_PORTS};
+use super::{Lock, Reached};
 use crate::sys::check;
 
 /// What becomes of a system call.

@@ -147,7 +147,6 @@ async fn an_action_that_was_granted_ports_reaches_no_other() {
     let refused = stage.client.call("web.narrow", &url(server.secure)).await;
     let exception = refused.details()["exception"].as_str().expect("an exception");
     assert!(exception.contains("callboard.Refused") && exception.contains("network:PORT"), "{exception}");
-    assert_eq!(refused.details()["refused"], "socket.connect");
     stage.close();
 }
 

@@ -72,6 +72,15 @@ pub(super) fn complete(loaded: &mut Loaded, here: &Surroundings) {
             Some(_) => {}
         }
     }
+    // What a node does where nobody says otherwise.
+    if config.worker.places.is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        config.worker.places = u32::try_from(2 * cores).ok();
+        found.push("worker.places");
+    }
+    if config.scripts.folder.is_none() {
+        config.scripts.folder = config.node.data.as_ref().map(|data| data.join("scripts"));
+    }
     for path in [
         &mut config.node.data,
         &mut config.python.path,
@@ -133,6 +142,9 @@ mod tests {
         assert_eq!(loaded.config.nats.server, None, "a file that cannot be executed is no program");
         assert_eq!(loaded.config.node.data, Some("/data/callboard".into()));
         assert_eq!(loaded.origin("python.path"), Origin::Machine);
+        assert_eq!(loaded.config.scripts.folder, Some("/data/callboard/scripts".into()));
+        assert_eq!(loaded.origin("scripts.folder"), Origin::Default);
+        assert!(loaded.config.worker.places.is_some_and(|places| places >= 2));
 
         let named = [("CALLBOARD_PYTHON".to_owned(), "python3.12".to_owned())];
         let mut loaded = super::super::merge(None, &named, &[]).unwrap();

@@ -97,7 +97,8 @@ pub(super) fn find(key: &str) -> Option<(String, &'static Kind)> {
     let mut names =
         actions::ALL.iter().map(|spec| spec.name).chain(channels::ALL.iter().map(|spec| spec.name));
     // Which actions are added is known once their modules are loaded.
-    let is_added = added::is_name(&wanted) && !added::is_own(&wanted.to_ascii_lowercase()) && !added::is_own(&wanted);
+    let is_added =
+        added::is_name(&wanted) && !added::is_own(&wanted.to_ascii_lowercase()) && !added::is_own(&wanted);
     let own = is_added.then_some(wanted.as_str());
     let name = names.find(|name| subject::of_channel(name).eq_ignore_ascii_case(&wanted)).or(own)?;
     section.eq_ignore_ascii_case("timeouts").then(|| (format!("timeouts.{name}"), &TIMEOUT))

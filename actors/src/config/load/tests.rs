@@ -111,7 +111,10 @@ fn what_the_file_has_wrong_is_refused_with_its_line() {
     for (text, message) in [
         ("[worker]\nplace = 4", "unknown setting worker.place (/etc/callboard.toml:2)"),
         ("colour = true", "unknown setting colour (/etc/callboard.toml:1)"),
-        ("timeouts.essay.count = 0", "timeouts.essay.count: expected a whole number from 1 to 86400000 (/etc/callboard.toml:1)"),
+        (
+            "timeouts.essay.count = 0",
+            "timeouts.essay.count: expected a whole number from 1 to 86400000 (/etc/callboard.toml:1)",
+        ),
         ("timeouts.essay = 5", "unknown setting timeouts.essay (/etc/callboard.toml:1)"),
         ("[timeouts]\n\"macro.rendr\" = 4", "unknown setting timeouts.macro.rendr (/etc/callboard.toml:2)"),
         (

@@ -146,7 +146,7 @@ impl Table {
         bounds: Bounds,
         command: zygote::Command,
     ) -> Result<Self, Error> {
-        let pool = Pool::new(bounds.clone(), command.clone(), Asker::Nobody);
+        let pool = Pool::new(bounds, command.clone(), Asker::Nobody);
         let loaded = load(&pool, configured).await;
         pool.stop().await;
         let mut table = Self { actions: loaded?, command, network: None };

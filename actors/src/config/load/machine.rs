@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{Loaded, Origin};
+use super::{Config, Loaded, Origin};
 
 /// What is looked at.
 pub(super) struct Surroundings {
@@ -47,6 +47,19 @@ impl Surroundings {
     }
 }
 
+/// Fills what follows from the machine and from other settings; what of it is the machine's.
+fn follow(config: &mut Config) -> Option<&'static str> {
+    if config.scripts.folder.is_none() {
+        config.scripts.folder = config.node.data.as_ref().map(|data| data.join("scripts"));
+    }
+    if config.worker.places.is_some() {
+        return None;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    config.worker.places = u32::try_from(2 * cores).ok();
+    Some("worker.places")
+}
+
 /// Fills what nobody named and makes all paths absolute: children run in another folder.
 pub(super) fn complete(loaded: &mut Loaded, here: &Surroundings) {
     let config = &mut loaded.config;
@@ -72,15 +85,7 @@ pub(super) fn complete(loaded: &mut Loaded, here: &Surroundings) {
             Some(_) => {}
         }
     }
-    // What a node does where nobody says otherwise.
-    if config.worker.places.is_none() {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        config.worker.places = u32::try_from(2 * cores).ok();
-        found.push("worker.places");
-    }
-    if config.scripts.folder.is_none() {
-        config.scripts.folder = config.node.data.as_ref().map(|data| data.join("scripts"));
-    }
+    found.extend(follow(config));
     for path in [
         &mut config.node.data,
         &mut config.python.path,

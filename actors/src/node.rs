@@ -83,6 +83,12 @@ impl Error {
                 "look at the disk and at the version of this program; docs/operations.md says more on the store"
             }
             Self::Setting(_) => "name it on the command line or in the configuration",
+            Self::Action(worker::action::Error::Timeout { .. }) => {
+                "correct the name, or leave the setting out"
+            }
+            Self::Action(worker::action::Error::Network { .. }) => {
+                "run callboard doctor; docs/security.md says what network needs"
+            }
             Self::Action(_) => "correct the module, or leave it out of actions.modules",
             Self::Worker(_) => "run callboard doctor",
             Self::Unlocked => "use a broker on 127.0.0.1, or a kernel that allows the lock",
@@ -245,16 +251,18 @@ impl Node {
 /// # Errors
 /// A module that cannot be used, or no Python for it.
 pub async fn find_actions(config: &Config) -> Result<Option<worker::action::Table>, Error> {
-    let modules = &config.actions.modules;
-    if modules.is_empty() {
+    let configured = worker::action::Configured {
+        modules: &config.actions.modules,
+        grants: &config.grant,
+        timeouts: &config.timeouts,
+    };
+    if configured.modules.is_empty() {
+        configured.check_timeouts(&[])?;
         return Ok(None);
     }
-    let mut command = worker::python::command_of_actions(&config.python, &config.actions).await?;
-    if config.grant.iter().any(|grant| grant.action.is_some() && grant.reads_files()) {
-        command.reach = worker::zygote::Reach::Files;
-    }
+    let command = worker::python::command_of_actions(&config.python, &config.actions).await?;
     let bounds = worker::bounds(&config.worker);
-    Ok(Some(worker::action::Table::load(modules, &config.grant, bounds, command).await?))
+    Ok(Some(worker::action::Table::load(configured, bounds, command).await?))
 }
 
 async fn start_worker(
@@ -351,7 +359,7 @@ fn anew(actors: &Actors, services: &Rc<Services>) -> Vec<(String, Box<dyn Fn()>)
         let current: Rc<RefCell<_>> = Rc::clone(&actors.current);
         let renew = move || {
             let worker = current.borrow().upgrade();
-            worker.iter().for_each(|worker| worker.pool.renew());
+            worker.iter().flat_map(|worker| worker.pools()).for_each(|pool| pool.renew());
         };
         anew.push(("zygote".to_owned(), Box::new(renew)));
     }

@@ -63,11 +63,30 @@ pub struct State {
     /// The cells of scripts that were granted folders, where any may be: their zygote stays among the machine's files.
     pub files: Option<Rc<pool::Pool>>,
     /// Configured actions and the cells that they have, if there are any.
-    pub actions: Option<(Rc<action::Table>, Rc<pool::Pool>)>,
+    pub actions: Option<Added>,
     /// Cleans HTML.
     pub cleaner: Arc<html::Cleaner>,
     /// Pages that may be read at once: a large one takes 150 MB for a moment.
     pub pages: Semaphore,
+}
+
+/// Configured actions, and where they run.
+pub struct Added {
+    /// The actions.
+    table: Rc<action::Table>,
+    /// Their cells.
+    pool: Rc<pool::Pool>,
+    /// The cells of those that were granted the network, where any was: their zygote stays in it.
+    network: Option<Rc<pool::Pool>>,
+}
+
+impl Added {
+    /// The action of that name, and the pool that its cells are in.
+    fn find(&self, name: &str) -> Option<(&Rc<action::Action>, &pool::Pool)> {
+        let action = self.table.find(name)?;
+        let network = self.network.as_ref().filter(|_| action.granted.reaches_network());
+        Some((action, network.unwrap_or(&self.pool)))
+    }
 }
 
 impl State {
@@ -81,9 +100,10 @@ impl State {
         actions: Option<Rc<action::Table>>,
     ) -> Rc<Self> {
         let pool = |command| pool::Pool::new(bounds(config), command, ask::Asker::Bus(Rc::clone(&bus)));
-        let actions = actions.map(|table| {
-            let pool = pool(table.command.clone());
-            (table, pool)
+        let actions = actions.map(|table| Added {
+            pool: pool(table.command.clone()),
+            network: table.network.clone().map(pool),
+            table,
         });
         let reads = grants.iter().any(|grant| grant.script.is_some() && grant.reads_files());
         let files = reads.then(|| pool(zygote::Command { reach: zygote::Reach::Files, ..command.clone() }));
@@ -103,7 +123,8 @@ impl State {
 
     /// Every pool that there is.
     pub fn pools(&self) -> impl Iterator<Item = &Rc<pool::Pool>> {
-        let actions = self.actions.iter().map(|(_, pool)| pool);
+        let actions =
+            self.actions.iter().flat_map(|added| std::iter::once(&added.pool).chain(&added.network));
         std::iter::once(&self.pool).chain(&self.files).chain(actions)
     }
 

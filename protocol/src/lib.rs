@@ -7,6 +7,7 @@
 
 pub mod abi;
 pub mod actions;
+pub mod added;
 pub mod capability;
 pub mod channel;
 pub mod channels;

@@ -29,9 +29,10 @@ class _Selector:
 class Loop(base_events.BaseEventLoop):
     """An event loop whose only outside is the node."""
 
-    def __init__(self):
-        super().__init__()
-        self._selector = _Selector()
+    def __init__(self, *selector):
+        super().__init__(*selector)
+        if not selector:
+            self._selector = _Selector()
         # What may hold an exception that nobody looks at.
         self._made = weakref.WeakSet()
         self._runs = None
@@ -77,6 +78,7 @@ class Loop(base_events.BaseEventLoop):
             for task in left:
                 task.cancel()
             self.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._hang_up()
         if self._asyncgens:
             self.run_until_complete(self.shutdown_asyncgens())
             self._asyncgens_shutdown_called = False
@@ -85,6 +87,9 @@ class Loop(base_events.BaseEventLoop):
         self._scheduled.clear()
         self._ready.clear()
         self._tell_unseen()
+
+    def _hang_up(self):
+        """Ends connections, where there can be any."""
 
     def _tell_unseen(self):
         """Tells of exceptions that nobody looked at now, rather than whenever they are collected."""

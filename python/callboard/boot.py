@@ -1,6 +1,6 @@
 """The zygote's first code: loads the extension module from the path in the first argument and hands over to it;
-a second argument, `network` or `files`, leaves it in that of the machine, `closed` in nothing. What follows are a folder
-of packages and their names.
+a second argument, `network`, `files` or both with a comma between, leaves it in that of the machine, `closed` in nothing; with
+`tls` among these words it has the modules for that. What follows are a folder of packages and their names.
 
 The node passes this text to `python3 -I -S -B -c`; everything else lives in the extension module.
 """

@@ -28,11 +28,18 @@ _posixsubprocess _queue _random _sha1 _sha2 _sha256 _sha3 _sha512 _socket _stati
 audioop fcntl grp mmap pyexpat resource select termios
 """.split()
 
-# asyncio uses TLS where it can, which no cell may; the library behind it would double the size of every cell.
-sys.modules["ssl"] = None
+# For actions, whose modules may import them whatever was granted. Cells of scripts have no use for them: asyncio takes TLS
+# where it finds it, and the library behind it would double their size.
+NETWORK = "ssl http.client http.cookies select selectors urllib.request"
+
+if {"network", "tls"} & set("".join(sys.argv[2:3]).split(",")):
+    MODULES += NETWORK.split()
+else:
+    sys.modules["ssl"] = None
 for name in MODULES + PARTS:
     try:
         importlib.import_module(name)
     except ImportError:
         pass
-del sys.modules["ssl"]
+if sys.modules.get("ssl", sys) is None:
+    del sys.modules["ssl"]

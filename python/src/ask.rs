@@ -218,6 +218,11 @@ impl Node {
         }
     }
 
+    /// Whether the running call waits for something besides the node, until this says otherwise.
+    fn waiting(&self, waits: bool) {
+        self.0.page.waits(if waits { self.0.running.get() } else { 0 });
+    }
+
     /// Whether calls may ask for a model.
     fn may_ask(&self) -> bool {
         self.0.may_ask.get()

@@ -45,9 +45,12 @@ fn serve(py: Python<'_>, lock: Lock) -> End {
     if lock::trap::install(page.refused()).is_err() {
         return End::Starved;
     }
-    let reads = lock.folders().next().is_some();
+    let open = refusal::Open { files: lock.folders().next().is_some(), network: lock.network() };
+    if matches!(open.network, Some(lock::Reached::Ports(_))) && sys::names_by_tcp().is_err() {
+        return End::Starved;
+    }
     let (pipe, layers) = lock::apply(lock);
-    if tell_where(py).and_then(|()| refusal::explain(py, page.refused(), reads)).is_err() {
+    if tell_where(py).and_then(|()| refusal::explain(py, page.refused(), open)).is_err() {
         return End::Starved;
     }
     let pipe = Rc::new(pipe);

@@ -11,6 +11,7 @@ use protocol::capability::Capability;
 use protocol::frame::control::Limits;
 use pyo3::pyfunction;
 
+mod arguments;
 pub(crate) mod attempt;
 mod descriptors;
 mod dumpable;
@@ -42,8 +43,19 @@ pub(crate) struct Lock {
     pub(crate) namespaces: bool,
     /// The zygote's process id.
     pub(crate) zygote: i32,
+    /// The files of the system that a cell with network reads names and certificates from.
+    pub(crate) files: Vec<String>,
     /// Whether the kernel's own list of files is in force.
     pub(crate) listed: Cell<bool>,
+}
+
+/// What of the network may be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// All of it, by TCP and UDP.
+    Anything,
+    /// These ports of any host, by TCP.
+    Ports(Vec<u16>),
 }
 
 impl Lock {
@@ -51,11 +63,25 @@ impl Lock {
     pub(crate) fn folders(&self) -> impl Iterator<Item = &str> {
         self.limits.capabilities.iter().filter_map(|capability| match capability {
             Capability::FilesRead(folder) => Some(folder.as_str()),
-            Capability::Llm | Capability::Network => None,
+            Capability::Llm | Capability::Network | Capability::Ports(_) => None,
         })
     }
 
-    /// Whether calls are allowed that open files: only where the kernel's list says which.
+    /// What of the network may be reached, if any.
+    pub(crate) fn network(&self) -> Option<Reached> {
+        let mut reached = None;
+        for capability in &self.limits.capabilities {
+            match (capability, &mut reached) {
+                (Capability::Network, _) => return Some(Reached::Anything),
+                (Capability::Ports(more), Some(Reached::Ports(ports))) => ports.extend(more),
+                (Capability::Ports(ports), _) => reached = Some(Reached::Ports(ports.clone())),
+                (Capability::Llm | Capability::FilesRead(_), _) => {}
+            }
+        }
+        reached
+    }
+
+    /// Whether calls are allowed that open files of folders: only where the kernel's list says which.
     fn reads_files(&self) -> bool {
         self.listed.get() && self.folders().next().is_some()
     }
@@ -94,11 +120,17 @@ pub(crate) fn apply(lock: Lock) -> (OwnedFd, Vec<String>) {
 /// Where the page is once the lock is in force.
 pub(crate) const PAGE: std::os::fd::RawFd = descriptors::PAGE;
 
-/// The seccomp policy, for tests and documents: name, number here, what becomes of the call, and why. `more` is what
-/// cells have that read files.
+/// The seccomp policy, for tests and documents: name, number here, what becomes of the call, and why. `of` is `files`,
+/// `network` or `ports` for what cells have besides that were granted that.
 #[pyfunction]
-#[pyo3(signature = (more = false))]
-pub(crate) fn system_calls(more: bool) -> Vec<(&'static str, i64, &'static str, &'static str)> {
+#[pyo3(signature = (of = "cells"))]
+pub(crate) fn system_calls(of: &str) -> Vec<(&'static str, i64, &'static str, &'static str)> {
     let entry = |entry: &policy::Entry| (entry.name, entry.number, entry.verdict.as_str(), entry.reason);
-    if more { policy::FILES } else { policy::POLICY }.iter().map(entry).collect()
+    let lists: &[_] = match of {
+        "files" => &[policy::FILES],
+        "network" => &[policy::ANY_PORT, policy::NETWORK],
+        "ports" => &[policy::SOME_PORTS, policy::NETWORK],
+        _ => &[policy::POLICY],
+    };
+    lists.iter().copied().flatten().map(entry).collect()
 }

@@ -6,6 +6,7 @@ use pyo3::exceptions::{PyOSError, PyPermissionError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyString, PyTuple};
 
+use crate::lock::Reached;
 use crate::page::Name;
 
 create_exception!(
@@ -23,6 +24,9 @@ const LONGEST: usize = 200;
 enum Need {
     Files,
     Network,
+    Ports,
+    Sockets,
+    Listening,
     Processes,
     Nothing,
 }
@@ -35,8 +39,13 @@ impl Need {
                 "a cell has no files: pass the text in, or ask for the capability files:read:DIR, which the node's configuration must grant"
             }
             Self::Network => {
-                "a cell has no network, and no capability of this version gives it one: pass the data in, or call models by callboard.llm"
+                "a cell has no network: pass the data in, call models by callboard.llm, or make it an action that asks for the capability network, which the node's configuration must grant ([[grant]] with action and capabilities)"
             }
+            Self::Ports => {
+                "this action was granted some TCP ports only: ask for network:PORT, which the node's configuration must grant"
+            }
+            Self::Sockets => "the capability network opens TCP and UDP over IP, network:PORT only TCP",
+            Self::Listening => "a cell may at most open connections: no capability lets others connect to it",
             Self::Processes => {
                 "a cell is one process with one thread: use asyncio to do several things at once"
             }
@@ -53,8 +62,8 @@ fn of_event(event: &str) -> Option<Need> {
         | "os.listdir" | "os.listxattr" | "os.lockf" | "os.mkdir" | "os.remove" | "os.removexattr"
         | "os.rename" | "os.rmdir" | "os.scandir" | "os.setxattr" | "os.symlink" | "os.truncate"
         | "os.utime" => Need::Files,
+        "socket.bind" => Need::Listening,
         "socket.__new__"
-        | "socket.bind"
         | "socket.connect"
         | "socket.getaddrinfo"
         | "socket.gethostbyaddr"
@@ -84,8 +93,8 @@ fn of_call(call: &str) -> Need {
         | "faccessat" | "faccessat2" | "readlink" | "readlinkat" | "getdents64" | "unlink" | "unlinkat"
         | "rename" | "renameat2" | "mkdir" | "mkdirat" | "rmdir" | "ftruncate" | "truncate" | "utimensat"
         | "statfs" => Need::Files,
-        "socket" | "socketpair" | "connect" | "bind" | "listen" | "accept" | "accept4" | "sendto"
-        | "recvfrom" | "sendmsg" | "recvmsg" => Need::Network,
+        "socket" | "socketpair" | "connect" | "sendto" | "recvfrom" | "sendmsg" | "recvmsg" => Need::Network,
+        "bind" | "listen" | "accept" | "accept4" => Need::Listening,
         "clone" | "clone3" | "fork" | "vfork" | "execve" | "execveat" | "kill" | "tkill" | "tgkill" => {
             Need::Processes
         }
@@ -131,17 +140,55 @@ pub(crate) fn behind(py: Python<'_>, error: &PyErr, refused: &Name) -> Option<Re
 #[pyclass(frozen)]
 struct Hook {
     refused: &'static Name,
-    /// Whether files of some folders may be read: which, is the kernel's to say.
-    reads: bool,
+    open: Open,
+}
+
+/// What is open to a cell: of that the kernel knows more.
+pub(crate) struct Open {
+    /// Whether files of some folders may be read.
+    pub(crate) files: bool,
+    /// What of the network may be reached.
+    pub(crate) network: Option<Reached>,
+}
+
+impl Open {
+    /// What an event would need, if it is refused here.
+    fn lacks(&self, event: &str, arguments: &Bound<'_, PyTuple>) -> Option<Need> {
+        let need = of_event(event)?;
+        if self.files && matches!(event, "open" | "os.listdir" | "os.scandir") {
+            return None;
+        }
+        match (need, &self.network) {
+            (Need::Network, Some(reached)) if event == "socket.__new__" => {
+                let [family, kind] =
+                    [1, 2].map(|place| arguments.get_item(place).ok()?.extract::<i32>().ok());
+                (!is_socket(reached, family?, kind?)).then_some(Need::Sockets)
+            }
+            (Need::Network, Some(Reached::Ports(ports))) if event == "socket.connect" => {
+                let port = arguments.get_item(1).ok()?.get_item(1).ok()?.extract::<u16>().ok()?;
+                (!ports.contains(&port)).then_some(Need::Ports)
+            }
+            (Need::Network, Some(_)) => None,
+            (need, _) => Some(need),
+        }
+    }
+}
+
+/// Whether a socket of that family and kind can be made. What is unknown of one that exists already is -1.
+fn is_socket(reached: &Reached, family: i32, kind: i32) -> bool {
+    let kind = kind & !(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK);
+    let kinds: &[i32] = match reached {
+        Reached::Anything => &[libc::SOCK_STREAM, libc::SOCK_DGRAM],
+        Reached::Ports(_) => &[libc::SOCK_STREAM],
+    };
+    family == -1
+        || (matches!(family, libc::AF_INET | libc::AF_INET6) && (kind == -1 || kinds.contains(&kind)))
 }
 
 #[pymethods]
 impl Hook {
     fn __call__(&self, event: &str, arguments: &Bound<'_, PyTuple>) -> PyResult<()> {
-        let Some(need) = of_event(event) else { return Ok(()) };
-        if self.reads && matches!(event, "open" | "os.listdir" | "os.scandir") {
-            return Ok(());
-        }
+        let Some(need) = self.open.lacks(event, arguments) else { return Ok(()) };
         let first = arguments.get_item(0).ok();
         if event == "open" && first.as_ref().is_some_and(|first| first.is_instance_of::<PyInt>()) {
             // A descriptor that is open already.
@@ -159,12 +206,11 @@ impl Hook {
     }
 }
 
-/// Has what is refused from here on raise [`Refused`] and be noted at `refused`; `reads` is whether files of some
-/// folders may be read.
+/// Has what is refused from here on raise [`Refused`] and be noted at `refused`.
 ///
 /// # Errors
 /// Python's, for want of memory.
-pub(crate) fn explain(py: Python<'_>, refused: &'static Name, reads: bool) -> PyResult<()> {
-    py.import("sys")?.getattr("addaudithook")?.call1((Hook { refused, reads },))?;
+pub(crate) fn explain(py: Python<'_>, refused: &'static Name, open: Open) -> PyResult<()> {
+    py.import("sys")?.getattr("addaudithook")?.call1((Hook { refused, open },))?;
     Ok(())
 }

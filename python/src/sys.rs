@@ -78,6 +78,24 @@ pub(crate) fn parent() -> i32 {
     unsafe { libc::getppid() }
 }
 
+/// Has the C library ask for names by TCP, for processes that have nothing else.
+///
+/// # Errors
+/// What `setenv` says.
+pub(crate) fn names_by_tcp() -> io::Result<()> {
+    // SAFETY: both texts end with a zero, and this process is one thread.
+    check(unsafe { libc::setenv(c"RES_OPTIONS".as_ptr(), c"use-vc".as_ptr(), 1) })?;
+    Ok(())
+}
+
+/// Loads the parts of the C library that look names up, which some versions load when they are first used.
+pub(crate) fn load_names() {
+    for part in [c"libnss_files.so.2", c"libnss_dns.so.2", c"libresolv.so.2"] {
+        // SAFETY: the text ends with a zero. These run nothing of anyone else; where there is none, it is not needed.
+        let _ = unsafe { libc::dlopen(part.as_ptr(), libc::RTLD_NOW) };
+    }
+}
+
 /// A descriptor for a child that has not been reaped.
 ///
 /// # Errors

@@ -43,6 +43,13 @@ const CALLBOARD: [[&CStr; 3]; 5] = [
     [text(concat!(include_str!("../callboard/__init__.py"), "\0")), c"callboard/__init__.py", c"callboard"],
 ];
 
+/// What cells have besides that may be granted the network: its file and module.
+const NETWORK: [&CStr; 3] = [
+    text(concat!(include_str!("../callboard/_network.py"), "\0")),
+    c"callboard/_network.py",
+    c"callboard._network",
+];
+
 const fn text(source: &'static str) -> &'static CStr {
     match CStr::from_bytes_with_nul(source.as_bytes()) {
         Ok(text) => text,
@@ -59,15 +66,25 @@ impl From<io::Error> for Broken {
     }
 }
 
+/// What of the machine a zygote stays in.
+struct Reach {
+    network: bool,
+    files: bool,
+    /// What cells with network find names and certificates in.
+    copies: Vec<namespaces::Copied>,
+}
+
 /// Serves the control socket on standard input; does not return. `reach` says what of the machine it stays in: `network`,
-/// `files`, or nothing.
+/// `files`, both with a comma between, or `closed`.
 ///
 /// # Errors
 /// Python's, before the zygote is ready.
 #[pyfunction]
 pub(crate) fn zygote(py: Python<'_>, reach: &str) -> PyResult<()> {
-    let modules = preload(py)?;
-    match Zygote::new(reach).and_then(|zygote| zygote.serve(py, modules)) {
+    let has = |wanted| reach.split(',').any(|word| word == wanted);
+    let mut reach = Reach { network: has("network"), files: has("files"), copies: Vec::new() };
+    let modules = preload(py, &mut reach)?;
+    match Zygote::new(&reach).and_then(|zygote| zygote.serve(py, modules)) {
         Ok(()) => sys::exit(0),
         Err(Broken(status)) => sys::exit(status),
     }
@@ -75,7 +92,7 @@ pub(crate) fn zygote(py: Python<'_>, reach: &str) -> PyResult<()> {
 
 /// Loads the standard library, some of it as modules and the rest as code, and the package `callboard`, and moves it all
 /// out of the garbage collector's sight, so that cells do not copy its pages. How many modules there are then.
-fn preload(py: Python<'_>) -> PyResult<u32> {
+fn preload(py: Python<'_>, reach: &mut Reach) -> PyResult<u32> {
     py.run(PRELOAD, Some(&PyDict::new(py)), None)?;
     if py.import("sys")?.getattr("argv")?.len()? > 3 {
         py.run(PACKAGES, Some(&PyDict::new(py)), None)?;
@@ -83,6 +100,12 @@ fn preload(py: Python<'_>) -> PyResult<u32> {
     py.run(LIBRARY, Some(&PyDict::new(py)), None)?;
     for [source, file, name] in CALLBOARD {
         PyModule::from_code(py, source, file, name)?;
+    }
+    if reach.network {
+        let [source, file, name] = NETWORK;
+        let module = PyModule::from_code(py, source, file, name)?;
+        reach.copies = module.getattr("files")?.call0()?.extract()?;
+        sys::load_names();
     }
     py.import("callboard")?.setattr("Refused", py.get_type::<Refused>())?;
     let leave = wrap_pyfunction!(cell::leave, py)?;
@@ -106,10 +129,12 @@ struct Zygote {
     mapped: u64,
     /// Whether it is in namespaces of its own.
     namespaces: bool,
+    /// The files that cells with network may read.
+    files: Vec<String>,
 }
 
 impl Zygote {
-    fn new(reach: &str) -> Result<Self, Broken> {
+    fn new(reach: &Reach) -> Result<Self, Broken> {
         // The terminal sends Ctrl-C to every process of the node; what follows from it is the node's business.
         sys::ignore(libc::SIGINT)?;
         Ok(Self {
@@ -119,7 +144,8 @@ impl Zygote {
             cells: HashMap::new(),
             mapped: sys::mapped()?,
             // Last: there are no files afterwards.
-            namespaces: namespaces::enter(reach == "network", reach == "files"),
+            namespaces: namespaces::enter(reach.network, reach.files, &reach.copies),
+            files: reach.copies.iter().map(|(path, _)| path.clone()).collect(),
         })
     }
 
@@ -166,7 +192,8 @@ impl Zygote {
         let child = match sys::fork(py) {
             Ok(None) => {
                 let (mapped, namespaces, listed) = (self.mapped, self.namespaces, Default::default());
-                let lock = Lock { pipe, page, null, limits, mapped, namespaces, zygote, listed };
+                let files = self.files.clone();
+                let lock = Lock { pipe, page, null, limits, mapped, namespaces, zygote, files, listed };
                 cell::live(py, lock)
             }
             Ok(Some(child)) => child,

@@ -1,7 +1,10 @@
 //! Actions of modules that the configuration names: typed payloads and results, questions to a model, and modules that
 //! cannot be offered.
 
+mod models;
 mod modules;
+mod network;
+mod times;
 
 use harness::client::Client;
 use harness::model::{self, Model};

@@ -57,13 +57,14 @@ async fn the_exit_status_tells_the_class_of_the_code() {
     let body = "def main(input=None):\n    while input == 'forever':\n        pass\n    raise ValueError('CANARY-b0a7')\n";
     let stage = Stage::with(Options::new().script("bad.py", script::main("bad", body))).await;
     let url = stage.node.url().to_owned();
-    let cases: [(&[&str], i32, &str); 9] = [
+    let cases: [(&[&str], i32, &str); 10] = [
         (&["call", "utility.run", r#"{"script":"word_count"}"#], 0, ""),
         (&["call", "utility.run", "{"], 2, ""),
         (&["call", "utility.run", "{}"], 2, "REQUEST_INVALID"),
         (&["call", "script.list", r#"{"kind":1}"#], 2, "VALIDATION_ERROR"),
         (&["call", "nobody.serves", "{}"], 3, "nobody.serves"),
         (&["call", "script.get", r#"{"slug":"missing"}"#], 5, "SCRIPT_NOT_FOUND"),
+        (&["call", "utility.run", r#"{"script":"missing"}"#], 5, "script_missing"),
         (
             &["call", "utility.run", r#"{"script":"bad","input":"forever"}"#, "--timeout", "300"],
             6,

@@ -75,6 +75,57 @@ def listen(given):
 
 
 @attempt
+def listen_at_whatever_port(given):
+    import socket
+
+    with socket.socket() as server:
+        server.listen()
+        return REACHED if server.getsockname()[1] else None
+
+
+@attempt
+def wait_for_datagrams(given):
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as served:
+        served.bind(("127.0.0.1", 0))
+        return REACHED
+
+
+@attempt
+def open_a_connection_by_sending(given):
+    import socket
+
+    with socket.socket() as connected:
+        connected.sendto(b"x", socket.MSG_FASTOPEN, tuple(given["tcp"]))
+        connected.settimeout(5)
+        return connected.recv(500).decode()
+
+
+@attempt
+def open_a_connection_of_several_ways(given):
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262) as connected:
+        connected.settimeout(5)
+        connected.connect(tuple(given["tcp"]))
+        return connected.recv(500).decode()
+
+
+@attempt
+def run_a_program_in_the_kernel_for_every_packet(given):
+    import array
+    import socket
+    import struct
+
+    # One instruction: keep the packet.
+    kept = array.array("B", struct.pack("HBBI", 6, 0, 0, 65535))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as filtered:
+        filtered.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HxxxxxxQ", 1, kept.buffer_info()[0]))
+        return REACHED
+
+
+@attempt
 def listen_at_a_path(given):
     import socket
 

@@ -134,7 +134,9 @@ fn channel(name: &str) -> Option<&'static channels::Spec> {
 pub(crate) fn usual_ms(name: &str, config: &Config) -> u64 {
     let of_channel = channel(name).map(|spec| (spec.name, spec.timeout_ms));
     let known = actions::find(name).map(|spec| (spec.name, spec.timeout_ms)).or(of_channel);
-    known.map_or(UNKNOWN_MS, |(name, usual)| config.timeouts.get(name).copied().unwrap_or(usual))
+    let (name, usual) = known.unwrap_or((name, UNKNOWN_MS));
+    let likely = || config.timeouts.iter().find(|(of, _)| of.eq_ignore_ascii_case(name)).map(|(_, ms)| ms);
+    config.timeouts.get(name).or_else(likely).copied().unwrap_or(usual)
 }
 
 #[cfg(test)]
@@ -179,9 +181,14 @@ mod tests {
     fn a_call_is_given_the_time_of_its_action() {
         let mut config = Config::default();
         config.timeouts.insert("script:list".to_owned(), 7);
-        for (name, expected) in
-            [("macro.render", 5_000), ("script.list", 7), ("script.get", 10_000), ("my.own", 60_000)]
-        {
+        config.timeouts.insert("MY.SLOW".to_owned(), 9);
+        for (name, expected) in [
+            ("macro.render", 5_000),
+            ("script.list", 7),
+            ("script.get", 10_000),
+            ("my.own", 60_000),
+            ("my.slow", 9),
+        ] {
             assert_eq!(usual_ms(name, &config), expected, "{name}");
         }
     }

@@ -181,7 +181,7 @@ async fn actions(config: &Config) -> Option<Check> {
     match node::find_actions(config).await {
         Ok(None) => None,
         Ok(Some(table)) => {
-            let names: Vec<_> = table.actions.iter().map(|action| action.spec.name).collect();
+            let names: Vec<_> = table.actions.iter().map(|action| action.to_string()).collect();
             Some(Check::ok("actions", names.join(", ")))
         }
         Err(error) => Some(Check::fail("actions", error.to_string(), error.remediation())),

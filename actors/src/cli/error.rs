@@ -14,6 +14,8 @@ pub(crate) const UNREACHABLE: u8 = 3;
 /// Exit status of a node that ended because a part of it stayed down: `EX_SOFTWARE` of sysexits.h.
 pub(crate) const SOFTWARE: u8 = 70;
 const DENIED: u8 = 4;
+/// Exit status of the class of what there is not.
+pub(crate) const NOT_FOUND: u8 = 5;
 const TIMEOUT: u8 = 6;
 const OTHER: u8 = 1;
 
@@ -83,7 +85,7 @@ impl Error {
             },
             Self::Node(error) if error.is_unreachable() => UNREACHABLE,
             Self::Node(error) if error.is_denied() => DENIED,
-            Self::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => 5,
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => NOT_FOUND,
             Self::Node(_) | Self::Broker(_) | Self::Data(_) | Self::Telemetry(_) => OTHER,
             Self::File { .. } | Self::Console(_) | Self::System { .. } => OTHER,
         }

@@ -76,7 +76,9 @@ impl Failure {
     /// Tells the person, and answers the exit status.
     pub(crate) fn report(&self) -> u8 {
         out::talk(&self.text());
-        error::exit_status(&self.code)
+        // A script that is not there has no code of its own, but a class: the one of things that are not found.
+        let missing = self.details.as_ref().is_some_and(|details| details["reason"] == "script_missing");
+        if missing { error::NOT_FOUND } else { error::exit_status(&self.code) }
     }
 
     fn text(&self) -> String {
@@ -153,6 +155,15 @@ mod tests {
         let expected = "PY_ACTION_FAILED: the action failed\n  death:\n    exit: 1\n  exception:\n    line 3, in render\n    \
                         ValueError: no\n  line: 3\n  reason: raised\n";
         assert_eq!(failure.text(), expected);
+    }
+
+    #[test]
+    fn a_script_that_is_missing_has_the_exit_status_of_what_there_is_not() {
+        for (reason, status) in [("script_missing", 5), ("script_disabled", 1), ("raised", 1)] {
+            let body = serde_json::json!({"code": "PY_ACTION_FAILED", "message": "m", "details": {"reason": reason}});
+            let text = serde_json::json!({"ok": false, "error": body}).to_string();
+            assert_eq!(Reply::read(&text).unwrap().outcome().unwrap_err().report(), status, "{reason}");
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Who may do more than compute: the `[[grant]]` tables of the configuration. What a capability loosens lives with the
 //! cells; who asks for what, in scripts and actions themselves.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use protocol::capability::Capability;
+use protocol::capability::{Capability, MOST_PORTS};
 use protocol::envelope::Project;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -45,17 +46,23 @@ impl Grant {
         self.capabilities.iter().any(|capability| matches!(capability, Capability::FilesRead(_)))
     }
 
+    /// Whether it opens the network, wholly or in part.
+    #[must_use]
+    pub fn reaches_network(&self) -> bool {
+        self.capabilities.iter().any(Capability::is_network)
+    }
+
     fn check(&self) -> Result<(), String> {
         match (&self.script, &self.action, &self.project) {
             (Some(_), None, _) | (None, Some(_), None) => {}
             _ => return Err("expected a script, with its project, or an action".to_owned()),
         }
-        if self.capabilities.contains(&Capability::Network) {
-            return Err("network cannot be granted in this version".to_owned());
+        if self.script.is_some() && self.reaches_network() {
+            return Err("network can be granted to actions only: scripts come from users".to_owned());
         }
         self.capabilities.iter().try_for_each(|capability| match capability {
             Capability::FilesRead(folder) => is_folder(folder),
-            Capability::Llm | Capability::Network => Ok(()),
+            Capability::Llm | Capability::Network | Capability::Ports(_) => Ok(()),
         })
     }
 }
@@ -77,10 +84,22 @@ fn is_folder(folder: &str) -> Result<(), String> {
 /// Which one cannot stand, and why.
 pub(super) fn check(value: &Value) -> Result<(), String> {
     let Some(items) = value.as_array() else { return Err("expected [[grant]] tables".to_owned()) };
+    let mut open: BTreeMap<String, BTreeSet<u16>> = BTreeMap::new();
     for (number, item) in (1..).zip(items) {
         let grant: Grant =
             serde_json::from_value(item.clone()).map_err(|error| format!("grant {number}: {error}"))?;
         grant.check().map_err(|problem| format!("grant {number}: {problem}"))?;
+        for capability in &grant.capabilities {
+            let Capability::Ports(ports) = capability else { continue };
+            // What an action is granted in several places comes together.
+            let open = open.entry(grant.action.clone().unwrap_or_default()).or_default();
+            open.extend(ports);
+            if open.len() > MOST_PORTS {
+                return Err(format!(
+                    "grant {number}: an action has at most {MOST_PORTS} ports; network without ports opens all"
+                ));
+            }
+        }
     }
     Ok(())
 }
@@ -96,6 +115,8 @@ mod tests {
             {"script": "s", "capabilities": ["llm", "files:read:/proc"]},
             {"project": "p", "script": "s", "capabilities": []},
             {"action": "essay.count", "capabilities": ["llm"]},
+            {"action": "essay.fetch", "capabilities": ["network"]},
+            {"action": "essay.send", "capabilities": ["network:53,443"]},
         ]);
         assert_eq!(check(&good), Ok(()));
         for (grant, problem) in [
@@ -103,10 +124,14 @@ mod tests {
             (json!({"script": "s", "action": "a.b", "capabilities": ["llm"]}), "expected a script"),
             (json!({"project": "p", "action": "a.b", "capabilities": ["llm"]}), "expected a script"),
             (json!({"script": "s"}), "missing field `capabilities`"),
-            (json!({"script": "s", "capabilities": ["root"]}), "expected llm, network or files:read:/folder"),
+            (json!({"script": "s", "capabilities": ["root"]}), "expected llm, network, network:PORT"),
             (json!({"script": "s", "capabilities": ["llm"], "more": 1}), "unknown field `more`"),
-            (json!({"script": "s", "capabilities": ["network"]}), "in this version"),
-            (json!({"action": "a.b", "capabilities": ["network"]}), "in this version"),
+            (json!({"script": "s", "capabilities": ["network"]}), "to actions only"),
+            (json!({"script": "s", "capabilities": ["network:443"]}), "to actions only"),
+            (
+                json!({"action": "a.b", "capabilities": ["network:http"]}),
+                "expected llm, network, network:PORT",
+            ),
             (json!({"project": "P!", "script": "s", "capabilities": ["llm"]}), "a-z"),
             (json!({"script": "s", "capabilities": ["files:read:/no such folder"]}), "does not exist"),
             (json!({"script": "s", "capabilities": ["files:read:/proc/self"]}), "through a link"),
@@ -116,6 +141,15 @@ mod tests {
             assert!(found.contains(problem) && found.starts_with("grant 1: "), "{found}");
         }
         assert!(check(&json!("llm")).is_err());
+    }
+
+    #[test]
+    fn an_action_has_only_so_many_ports_however_many_tables_grant_them() {
+        let ports = |from: u16| (from..from + 10).map(|port| port.to_string()).collect::<Vec<_>>().join(",");
+        let grant = |action: &str, from| json!({"action": action, "capabilities": [format!("network:{}", ports(from))]});
+        assert_eq!(check(&json!([grant("a.b", 1), grant("a.c", 100), grant("a.b", 1)])), Ok(()));
+        let found = check(&json!([grant("a.b", 1), grant("a.b", 100)])).unwrap_err();
+        assert!(found.starts_with("grant 2: an action has at most 16 ports"), "{found}");
     }
 
     #[test]

@@ -240,7 +240,9 @@ impl Values {
         if let Err(problem) = kind.check(&value) {
             return Err(Error::Value { key, problem, origin });
         }
-        self.0.insert(key, (value, origin));
+        // Names of added actions are known by what was written first; a variable has them in upper case.
+        let written = self.0.keys().find(|other| other.eq_ignore_ascii_case(&key)).cloned();
+        self.0.insert(written.unwrap_or(key), (value, origin));
         Ok(())
     }
 

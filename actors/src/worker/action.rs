@@ -3,15 +3,17 @@
 //! business, how callers reach them the bus's.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use protocol::Failure;
 use protocol::actions::{self, Spec};
+use protocol::added::{self, LONGEST_NAME};
 use protocol::capability::Capability;
+use protocol::channels;
 use protocol::failure::ActionFailed;
-use protocol::frame::ask::COMPLETE;
 use protocol::frame::cell::{Declared, Function, MOST_ACTIONS, Reason};
 use protocol::raw::{self, Raw};
 use serde_json::Value;
@@ -20,7 +22,7 @@ use super::ask::Asker;
 use super::job::{Done, Work};
 use super::pool::{Bounds, Pool, Runs};
 use super::script::{Granted, Key};
-use super::zygote;
+use super::zygote::{self, Reach};
 use crate::call::{Answer, Call, Deadline, Origin};
 use crate::config::grant::Grant;
 
@@ -32,27 +34,8 @@ const LOAD: Duration = Duration::from_secs(10);
 const TIMEOUT_MS: u64 = 60_000;
 /// Longest time that an action may ask for.
 const LONGEST_MS: u64 = 86_400_000;
-/// Longest name.
-const LONGEST_NAME: usize = 100;
 /// Largest schema, in bytes.
 const LARGEST_SCHEMA: usize = 64 * 1024;
-/// First tokens under which Callboard serves what is its own.
-const OWN: [&str; 11] = [
-    "callboard",
-    "chat",
-    "content",
-    "diagnostics",
-    "feedback",
-    "llmProfile",
-    "macro",
-    "script",
-    "supervisor",
-    "transform",
-    "utility",
-];
-/// Names under `llm.` that are Callboard's own.
-const OWN_LLM: [&str; 4] = [COMPLETE, "llm.assessEssay", "llm.chat", "llm.generateFeedbackSummary"];
-
 /// Why a module cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -69,6 +52,25 @@ pub enum Error {
         "no cell can be had for actions: the zygote with their packages did not become ready; see the log"
     )]
     Zygote,
+    /// A time is given to what there is not.
+    #[error(
+        "timeouts.{name:?} is of no action that there is; those of actions.modules are: {}",
+        if known.is_empty() { "none" } else { known }
+    )]
+    Timeout {
+        /// The name.
+        name: String,
+        /// The names of configured actions.
+        known: String,
+    },
+    /// It was granted the network and cannot have it here.
+    #[error("the action {name}, which was granted the network: {problem}")]
+    Network {
+        /// The action.
+        name: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
     /// It does not load.
     #[error("{}{}: {problem}", path.display(), line.map_or_else(String::new, |line| format!(":{line}")))]
     Broken {
@@ -111,6 +113,17 @@ pub struct Action {
     pub output: String,
 }
 
+/// What the configuration says of actions.
+#[derive(Debug, Clone, Copy)]
+pub struct Configured<'a> {
+    /// The files of their modules.
+    pub modules: &'a [PathBuf],
+    /// What they may do.
+    pub grants: &'a [Grant],
+    /// The time of each, by its name whatever its case, in ms; others than theirs are among them.
+    pub timeouts: &'a BTreeMap<String, u64>,
+}
+
 /// Every configured action of a node, and what the zygote of their cells needs.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -118,23 +131,42 @@ pub struct Table {
     pub actions: Vec<Rc<Action>>,
     /// How their zygote is started.
     pub command: zygote::Command,
+    /// How another one is started for those of them that were granted the network, if there are any.
+    pub network: Option<zygote::Command>,
 }
 
 impl Table {
-    /// Reads and loads the modules.
+    /// Reads and loads the modules in closed cells, and those actions once more that were granted the network, in cells
+    /// that have it: what this machine cannot give them shows now.
     ///
     /// # Errors
-    /// The first one that cannot be used, and why.
+    /// The first module that cannot be used, and why; a time for an action that there is not.
     pub async fn load(
-        modules: &[PathBuf],
-        grants: &[Grant],
+        configured: Configured<'_>,
         bounds: Bounds,
         command: zygote::Command,
     ) -> Result<Self, Error> {
         let pool = Pool::new(bounds, command.clone(), Asker::Nobody);
-        let loaded = load(&pool, modules, grants).await;
+        let loaded = load(&pool, configured).await;
         pool.stop().await;
-        Ok(Self { actions: loaded?, command })
+        let mut table = Self { actions: loaded?, command, network: None };
+        configured.check_timeouts(&table.actions)?;
+        let (inside, outside): (Vec<&Rc<Action>>, _) =
+            table.actions.iter().partition(|action| !action.granted.reaches_network());
+        if inside.iter().any(|action| action.granted.reads_files()) {
+            table.command.reach = Reach::Files;
+        }
+        if !outside.is_empty() {
+            let files = outside.iter().any(|action| action.granted.reads_files());
+            let reach = if files { Reach::NetworkAndFiles } else { Reach::Network };
+            let command = zygote::Command { reach, ..table.command.clone() };
+            let pool = Pool::new(bounds, command.clone(), Asker::Nobody);
+            let proved = prove(&pool, &outside).await;
+            pool.stop().await;
+            proved?;
+            table.network = Some(command);
+        }
+        Ok(table)
     }
 
     /// The action of that name.
@@ -149,14 +181,55 @@ impl Table {
 /// # Errors
 /// How it failed.
 pub async fn handle(worker: Rc<super::State>, name: &'static str, call: Call) -> Answer {
-    let found = worker.actions.as_ref().and_then(|(table, pool)| Some((table.find(name)?, pool)));
-    match found {
+    match worker.actions.as_ref().and_then(|added| added.find(name)) {
         Some((action, pool)) => action.call(pool, call).await,
         None => Err(Failure::unavailable(name, 1_000)),
     }
 }
 
-async fn load(pool: &Pool, modules: &[PathBuf], grants: &[Grant]) -> Result<Vec<Rc<Action>>, Error> {
+impl Configured<'_> {
+    /// Whether all times are given to something that there is, `actions` among it.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check_timeouts(&self, actions: &[Rc<Action>]) -> Result<(), Error> {
+        let is_known = |name: &str| {
+            actions::find(name).is_some()
+                || channels::find(name).is_some()
+                || actions.iter().any(|action| action.spec.name.eq_ignore_ascii_case(name))
+        };
+        match self.timeouts.keys().find(|name| !is_known(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let known: Vec<_> = actions.iter().map(|action| action.spec.name).collect();
+                Err(Error::Timeout { name: name.clone(), known: known.join(", ") })
+            }
+        }
+    }
+}
+
+/// Has each of these loaded in a cell of its own.
+async fn prove(pool: &Pool, actions: &[&Rc<Action>]) -> Result<(), Error> {
+    tokio::time::timeout(READY, pool.ready()).await.map_err(|_| Error::Zygote)?;
+    for action in actions {
+        let runs = Runs::Action(Rc::clone(action));
+        let outcome = pool.run(runs, Work::Load, Origin::own(Deadline::within(LOAD))).await;
+        outcome.map_err(|failure| Error::Network {
+            name: action.spec.name,
+            problem: match &failure {
+                Failure::ActionFailed(failed) => failed.exception.clone().unwrap_or_default(),
+                other if other.reason() == Some("not_locked") => {
+                    "needs Landlock, and for single ports Linux 6.7 or newer".to_owned()
+                }
+                other => other.reason().unwrap_or(other.code().as_str()).to_owned(),
+            },
+        })?;
+    }
+    Ok(())
+}
+
+async fn load(pool: &Pool, configured: Configured<'_>) -> Result<Vec<Rc<Action>>, Error> {
+    let Configured { modules, grants, timeouts } = configured;
     tokio::time::timeout(READY, pool.ready()).await.map_err(|_| Error::Zygote)?;
     let mut actions: Vec<Rc<Action>> = Vec::new();
     for path in modules {
@@ -177,7 +250,7 @@ async fn load(pool: &Pool, modules: &[PathBuf], grants: &[Grant]) -> Result<Vec<
             if actions.iter().any(|other| other.spec.name == declared.name) {
                 return Err(broken(None, format!("the action {} is registered twice", declared.name)));
             }
-            actions.push(Rc::new(Action::new(declared, &module, grants)));
+            actions.push(Rc::new(Action::new(declared, &module, grants, timeouts)));
         }
     }
     actions.sort_by_key(|action| action.spec.name);
@@ -194,8 +267,24 @@ fn read(path: &Path) -> Result<Module, Error> {
     Ok(Module { slug, body, declared: RefCell::default(), key })
 }
 
+/// As people are told of it: its name, and what it may do.
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.spec.name)?;
+        match self.granted.capabilities.as_slice() {
+            [] => Ok(()),
+            some => write!(f, " ({})", some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+        }
+    }
+}
+
 impl Action {
-    fn new(declared: Declared, module: &Rc<Module>, grants: &[Grant]) -> Self {
+    fn new(
+        declared: Declared,
+        module: &Rc<Module>,
+        grants: &[Grant],
+        timeouts: &BTreeMap<String, u64>,
+    ) -> Self {
         let Declared { name, timeout_ms, capabilities, input, output } = declared;
         let offered = grants.iter().filter(|grant| grant.is_to_action(&name));
         let granted = Granted::of(&capabilities, offered);
@@ -203,7 +292,10 @@ impl Action {
         // Names of actions are known for the life of the process all over the node. These few are made once, when it
         // starts, and never given back, so that they are known just as long.
         let name: &'static str = Box::leak(name.into_boxed_str());
-        let spec: &'static Spec = Box::leak(Box::new(Spec::added(name, timeout_ms.unwrap_or(TIMEOUT_MS))));
+        // Variables have their names in upper case.
+        let likely = || timeouts.iter().find(|(of, _)| of.eq_ignore_ascii_case(name)).map(|(_, ms)| ms);
+        let timeout_ms = timeouts.get(name).or_else(likely).copied().or(timeout_ms).unwrap_or(TIMEOUT_MS);
+        let spec: &'static Spec = Box::leak(Box::new(Spec::added(name, timeout_ms)));
         Self { spec, module: Rc::clone(module), granted, key, input, output }
     }
 
@@ -239,13 +331,12 @@ impl Action {
 fn check(declared: &Declared) -> Result<(), String> {
     let Declared { name, timeout_ms, capabilities, input, output } = declared;
     let shown: String = name.chars().take(LONGEST_NAME).collect();
-    if !is_name(name) {
+    if !added::is_name(name) {
         return Err(format!(
             "the action {shown:?}: a name is two to four words of letters, digits, - and _, joined by dots"
         ));
     }
-    let first = name.split('.').next().unwrap_or_default();
-    if OWN.contains(&first) || OWN_LLM.contains(&name.as_str()) || actions::find(name).is_some() {
+    if added::is_own(name) {
         return Err(format!("the action {shown}: the name is one of Callboard's own"));
     }
     if timeout_ms.is_some_and(|ms| !(1..=LONGEST_MS).contains(&ms)) {
@@ -272,14 +363,6 @@ fn check(declared: &Declared) -> Result<(), String> {
 fn is_schema(text: &str) -> Option<Value> {
     let fits = text.len() <= LARGEST_SCHEMA;
     serde_json::from_str(text).ok().filter(|schema: &Value| fits && schema.is_object())
-}
-
-fn is_name(name: &str) -> bool {
-    let is_token = |token: &str| {
-        token.bytes().next().is_some_and(|first| first.is_ascii_alphabetic())
-            && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-    };
-    name.len() <= LONGEST_NAME && (2..=4).contains(&name.split('.').count()) && name.split('.').all(is_token)
 }
 
 #[cfg(test)]

@@ -97,6 +97,7 @@ pub async fn command(config: &config::Python) -> Result<zygote::Command, Error> 
         python: interpreter.path,
         extension: absolute,
         reach: zygote::Reach::Closed,
+        tls: false,
         packages: None,
     })
 }
@@ -110,12 +111,14 @@ pub async fn command_of_actions(
     config: &config::Python,
     actions: &config::Actions,
 ) -> Result<zygote::Command, Error> {
-    let Some(folder) = &actions.venv else { return command(config).await };
+    let Some(folder) = &actions.venv else {
+        return Ok(zygote::Command { tls: true, ..command(config).await? });
+    };
     let own = config::Python { path: Some(folder.join("bin/python3")), ..config.clone() };
     let interpreter = find(&own).await?;
     let mut numbers = interpreter.version.split('.');
     let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
     let packages = folder.join(format!("lib/python{major}.{minor}/site-packages"));
     let command = command(&own).await?;
-    Ok(zygote::Command { packages: Some((packages, actions.preload.clone())), ..command })
+    Ok(zygote::Command { tls: true, packages: Some((packages, actions.preload.clone())), ..command })
 }

@@ -101,7 +101,7 @@ impl Granted {
         let mut granted = Vec::new();
         let mut lacks = None;
         for asked in asked {
-            match Capability::new(asked).filter(|capability| offered.contains(&capability)) {
+            match Capability::new(asked).and_then(|capability| capability.among(offered.iter().copied())) {
                 Some(capability) => granted.push(capability),
                 None => lacks = lacks.or_else(|| Some(asked.chars().take(LONGEST_CAPABILITY).collect())),
             }
@@ -119,6 +119,12 @@ impl Granted {
     #[must_use]
     pub fn reads_files(&self) -> bool {
         self.capabilities.iter().any(|capability| matches!(capability, Capability::FilesRead(_)))
+    }
+
+    /// Whether the network is among them.
+    #[must_use]
+    pub fn reaches_network(&self) -> bool {
+        self.capabilities.iter().any(Capability::is_network)
     }
 
     /// The capabilities in one text, to tell cells apart by.

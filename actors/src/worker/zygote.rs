@@ -55,14 +55,20 @@ pub enum Reach {
     Closed,
     /// The file systems: its cells were granted folders. Which, is the business of each cell's own lock.
     Files,
+    /// The network: its cells were granted that, or ports of it, which again is for their own locks.
+    Network,
+    /// Both.
+    NetworkAndFiles,
 }
 
 impl Reach {
-    /// The word on the zygote's command line.
-    const fn word(self) -> &'static str {
+    /// The words on the zygote's command line.
+    const fn words(self) -> &'static str {
         match self {
             Self::Closed => "closed",
             Self::Files => "files",
+            Self::Network => "network",
+            Self::NetworkAndFiles => "network,files",
         }
     }
 }
@@ -76,6 +82,8 @@ pub struct Command {
     pub extension: PathBuf,
     /// What of the machine its cells stay in.
     pub reach: Reach,
+    /// Whether it has the modules of TLS and HTTP in memory, for modules that import them.
+    pub tls: bool,
     /// A folder of packages and those of them that are imported before the zygote is ready.
     pub packages: Option<(PathBuf, Vec<String>)>,
 }
@@ -136,7 +144,7 @@ impl Zygote {
         let mut child = tokio::process::Command::new(&command.python)
             .args(["-I", "-S", "-B", "-c", BOOT])
             .arg(&command.extension)
-            .arg(command.reach.word())
+            .arg(format!("{}{}", command.reach.words(), if command.tls { ",tls" } else { "" }))
             .args(packages)
             .env_clear()
             .current_dir("/")

@@ -1,11 +1,12 @@
 //! Layer `landlock`: the kernel's own list of what may be done with files, TCP ports and other processes. Nothing is on
-//! it but the reading of folders that were granted. Whatever seccomp lets through by mistake still finds no file.
+//! it but what was granted: the reading of folders, connections to ports, and for these the files that names and
+//! certificates are found by. Whatever seccomp lets through by mistake still finds no file.
 
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use super::Lock;
+use super::{Lock, Reached};
 use crate::sys::check;
 
 /// What the first version of Landlock knows of files: from execute (bit 0) to make a symbolic link (bit 12).
@@ -30,8 +31,8 @@ impl Rules {
         if version >= 3 {
             rules.files |= 1 << 14; // truncate
         }
-        if version >= 4 {
-            rules.network = 0b11; // bind, connect
+        if version >= KNOWS_PORTS {
+            rules.network = LISTENING | CONNECTING;
         }
         if version >= 5 {
             rules.files |= 1 << 15; // control devices
@@ -46,11 +47,28 @@ impl Rules {
 /// What may be done beneath a folder that was granted: read files, list folders.
 const READING: u64 = (1 << 2) | (1 << 3);
 
+/// What may be done with a single file: read it.
+const READING_A_FILE: u64 = 1 << 2;
+
+/// What may be done with ports: listen at them, connect to them.
+const LISTENING: u64 = 1;
+const CONNECTING: u64 = 1 << 1;
+
+/// The first version of Landlock that knows ports.
+const KNOWS_PORTS: libc::c_long = 4;
+
 /// `struct landlock_path_beneath_attr`.
 #[repr(C, packed)]
 struct Beneath {
     allowed: u64,
     folder: libc::c_int,
+}
+
+/// `struct landlock_net_port_attr`.
+#[repr(C)]
+struct Port {
+    allowed: u64,
+    port: u64,
 }
 
 /// `struct open_how`.
@@ -61,12 +79,11 @@ struct How {
     resolve: u64,
 }
 
-/// Opens a folder that no link leads to, to name it.
-fn open(folder: &str) -> io::Result<OwnedFd> {
-    const NO_LINKS: u64 = 0x04 | 0x02;
-    let path = CString::new(folder)?;
-    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    let how = How { flags: u64::from(flags.unsigned_abs()), mode: 0, resolve: NO_LINKS };
+/// Opens something to name it.
+fn open(path: &str, flags: libc::c_int, resolve: u64) -> io::Result<OwnedFd> {
+    let path = CString::new(path)?;
+    let flags = flags | libc::O_PATH | libc::O_CLOEXEC;
+    let how = How { flags: u64::from(flags.unsigned_abs()), mode: 0, resolve };
     // SAFETY: the text ends with a zero; the pointer and the size are those of `how`; both outlive the call.
     let opened = unsafe {
         libc::syscall(libc::SYS_openat2, libc::AT_FDCWD, path.as_ptr(), &raw const how, size_of::<How>())
@@ -76,15 +93,54 @@ fn open(folder: &str) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(opened) })
 }
 
-/// Puts the reading of a folder on the list. One that is not there, or not for this user, stays closed.
-fn grant(ruleset: libc::c_int, folder: &str) -> io::Result<()> {
+/// Puts what may be done with something that was opened on the list.
+fn list(ruleset: libc::c_int, opened: &OwnedFd, allowed: u64) -> io::Result<()> {
     const BENEATH: u32 = 1;
-    let Ok(folder) = open(folder) else { return Ok(()) };
-    let rule = Beneath { allowed: READING, folder: folder.as_raw_fd() };
+    let rule = Beneath { allowed, folder: opened.as_raw_fd() };
     // SAFETY: the pointer is to a rule of the kind that is named, which outlives the call.
     let added =
         unsafe { libc::syscall(libc::SYS_landlock_add_rule, ruleset, BENEATH, &raw const rule, 0u32) };
     if added == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Puts the reading of a folder that no link leads to on the list. One that is not there, or not for this user, stays
+/// closed.
+fn list_folder(ruleset: libc::c_int, folder: &str) -> io::Result<()> {
+    const NO_LINKS: u64 = 0x04 | 0x02;
+    match open(folder, libc::O_DIRECTORY, NO_LINKS) {
+        Ok(folder) => list(ruleset, &folder, READING),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Puts the reading of one of the system's own files on the list, wherever links lead that the system has put there.
+fn list_file(ruleset: libc::c_int, path: &str) -> io::Result<()> {
+    match open(path, 0, 0) {
+        Ok(file) => list(ruleset, &file, READING_A_FILE),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Puts connections to a TCP port of any host on the list.
+fn list_port(ruleset: libc::c_int, port: u16) -> io::Result<()> {
+    const PORT: u32 = 2;
+    let rule = Port { allowed: CONNECTING, port: port.into() };
+    // SAFETY: the pointer is to a rule of the kind that is named, which outlives the call.
+    let added = unsafe { libc::syscall(libc::SYS_landlock_add_rule, ruleset, PORT, &raw const rule, 0u32) };
+    if added == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Puts on the list what was granted.
+fn fill(ruleset: libc::c_int, lock: &Lock, version: libc::c_long) -> io::Result<()> {
+    lock.folders().try_for_each(|folder| list_folder(ruleset, folder))?;
+    let Some(reached) = lock.network() else { return Ok(()) };
+    lock.files.iter().try_for_each(|file| list_file(ruleset, file))?;
+    match reached {
+        Reached::Anything => Ok(()),
+        // An older kernel would leave all ports open.
+        Reached::Ports(_) if version < KNOWS_PORTS => Err(io::ErrorKind::Unsupported.into()),
+        Reached::Ports(ports) => ports.iter().try_for_each(|port| list_port(ruleset, *port)),
+    }
 }
 
 pub(super) fn apply(lock: &Lock) -> io::Result<()> {
@@ -96,13 +152,16 @@ pub(super) fn apply(lock: &Lock) -> io::Result<()> {
     if version < 1 {
         return Err(io::Error::last_os_error());
     }
-    let rules = Rules::all(version);
+    let mut rules = Rules::all(version);
+    if lock.network() == Some(Reached::Anything) {
+        rules.network &= !CONNECTING;
+    }
     // SAFETY: the pointer and the size are those of `rules`, which outlives the call.
     let ruleset = unsafe {
         libc::syscall(libc::SYS_landlock_create_ruleset, &raw const rules, size_of::<Rules>(), 0u32)
     };
     let ruleset = check(libc::c_int::try_from(ruleset).map_err(io::Error::other)?)?;
-    let granted = lock.folders().try_for_each(|folder| grant(ruleset, folder));
+    let granted = fill(ruleset, lock, version);
     // SAFETY: takes two numbers.
     let restricted = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset, 0u32) };
     let failure = io::Error::last_os_error();
@@ -111,6 +170,6 @@ pub(super) fn apply(lock: &Lock) -> io::Result<()> {
     if restricted != 0 {
         return Err(failure);
     }
-    lock.listed.set(true);
+    lock.listed.set(granted.is_ok());
     granted
 }

@@ -1,6 +1,7 @@
 //! The seccomp policy as data: each system call that a cell may make, and each whose attempt ends it, with the reason.
 //! All others answer "operation not permitted", and are noted but for those listed as refused. How this becomes a program lives in `lock::seccomp`.
 
+use super::arguments::{ANSWERED, BLOCKING, CONNECTED, IP, SEND, SENDS, SET, TCP};
 use super::seccomp::Verdict::{self, Allow, Kill, ReadOnly, Refuse, Unexecutable};
 
 /// One system call.
@@ -139,4 +140,43 @@ policy! {
     Allow SYS_getdents64 "lists a folder that is open";
     Allow SYS_pread64 "reads a file that is open";
     Refuse SYS_ioctl "asked of every file that is opened: whether it is a terminal";
+}
+
+policy! {
+    /// What cells have besides that were granted the network, wholly or in part: they connect, and nobody connects to
+    /// them. Descriptors below 5 are the pipe, the page and standard streams, on which none of this is made.
+    NETWORK:
+    CONNECTED SYS_connect "opens a connection; Landlock knows the ports, where only some were granted";
+    SEND SYS_sendto "sends";
+    SENDS SYS_sendmsg "sends";
+    SEND SYS_sendmmsg "sends; the C library asks for addresses of both kinds at once";
+    Allow SYS_writev "writes to what is open; the C library asks for names so, by TCP";
+    CONNECTED SYS_recvfrom "receives";
+    CONNECTED SYS_recvmsg "receives";
+    CONNECTED SYS_shutdown "says that no more is sent";
+    CONNECTED SYS_getpeername "where a connection leads";
+    CONNECTED SYS_getsockname "where a connection comes from";
+    SET SYS_setsockopt "sizes, times and keeping alive; not filters, which are programs for the kernel";
+    ANSWERED SYS_getsockopt "how a connection came out; not who is at the other end of the pipe";
+    BLOCKING SYS_ioctl "whether calls wait, and how much there is to read";
+    #[cfg(target_arch = "x86_64")]
+    Allow SYS_epoll_create "waits for several connections";
+    Allow SYS_epoll_create1 "waits for several connections";
+    Allow SYS_epoll_ctl "waits for several connections";
+    #[cfg(target_arch = "x86_64")]
+    Allow SYS_epoll_wait "waits for several connections";
+    Allow SYS_epoll_pwait "waits for several connections";
+    ReadOnly SYS_openat "reads what names and certificates are found by: the few files that Landlock lists";
+}
+
+policy! {
+    /// The sockets of cells that were granted the whole network.
+    ANY_PORT:
+    IP SYS_socket "TCP and UDP over IP; nothing local, nothing raw";
+}
+
+policy! {
+    /// The sockets of cells that were granted some ports, which the kernel can tell apart for TCP only.
+    SOME_PORTS:
+    TCP SYS_socket "TCP over IP";
 }

@@ -32,6 +32,7 @@ pub(crate) async fn print(body: &str) {
         python: interpreter.path,
         extension: tools::cell(),
         reach: zygote::Reach::Closed,
+        tls: false,
         packages: None,
     };
     let circuit = circuit::Rule { deaths: 0, window: Duration::ZERO, open: Duration::ZERO };

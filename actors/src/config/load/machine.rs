@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{Loaded, Origin};
+use super::{Config, Loaded, Origin};
 
 /// What is looked at.
 pub(super) struct Surroundings {
@@ -47,6 +47,19 @@ impl Surroundings {
     }
 }
 
+/// Fills what follows from the machine and from other settings; what of it is the machine's.
+fn follow(config: &mut Config) -> Option<&'static str> {
+    if config.scripts.folder.is_none() {
+        config.scripts.folder = config.node.data.as_ref().map(|data| data.join("scripts"));
+    }
+    if config.worker.places.is_some() {
+        return None;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    config.worker.places = u32::try_from(2 * cores).ok();
+    Some("worker.places")
+}
+
 /// Fills what nobody named and makes all paths absolute: children run in another folder.
 pub(super) fn complete(loaded: &mut Loaded, here: &Surroundings) {
     let config = &mut loaded.config;
@@ -72,6 +85,7 @@ pub(super) fn complete(loaded: &mut Loaded, here: &Surroundings) {
             Some(_) => {}
         }
     }
+    found.extend(follow(config));
     for path in [
         &mut config.node.data,
         &mut config.python.path,
@@ -133,6 +147,9 @@ mod tests {
         assert_eq!(loaded.config.nats.server, None, "a file that cannot be executed is no program");
         assert_eq!(loaded.config.node.data, Some("/data/callboard".into()));
         assert_eq!(loaded.origin("python.path"), Origin::Machine);
+        assert_eq!(loaded.config.scripts.folder, Some("/data/callboard/scripts".into()));
+        assert_eq!(loaded.origin("scripts.folder"), Origin::Default);
+        assert!(loaded.config.worker.places.is_some_and(|places| places >= 2));
 
         let named = [("CALLBOARD_PYTHON".to_owned(), "python3.12".to_owned())];
         let mut loaded = super::super::merge(None, &named, &[]).unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use protocol::subject::Prefix;
-use protocol::{actions, channels, subject};
+use protocol::{actions, added, channels, subject};
 use serde_json::Value;
 
 /// What a setting may be.
@@ -87,7 +87,7 @@ pub(super) const ALL: &[Setting] = &[
     setting("log.format", Kind::Text(is_format, "text or json")),
 ];
 
-/// The setting of that name and its name as documented; letters may be in any case, as variables have them.
+/// The setting of that name, which may be the time of an action that is added, and its name as documented; letters may be in any case, as variables have them.
 pub(super) fn find(key: &str) -> Option<(String, &'static Kind)> {
     if let Some(setting) = ALL.iter().find(|setting| setting.key.eq_ignore_ascii_case(key)) {
         return Some((setting.key.to_owned(), &setting.kind));
@@ -96,7 +96,11 @@ pub(super) fn find(key: &str) -> Option<(String, &'static Kind)> {
     let wanted = subject::of_channel(wanted);
     let mut names =
         actions::ALL.iter().map(|spec| spec.name).chain(channels::ALL.iter().map(|spec| spec.name));
-    let name = names.find(|name| subject::of_channel(name).eq_ignore_ascii_case(&wanted))?;
+    // Which actions are added is known once their modules are loaded.
+    let is_added =
+        added::is_name(&wanted) && !added::is_own(&wanted.to_ascii_lowercase()) && !added::is_own(&wanted);
+    let own = is_added.then_some(wanted.as_str());
+    let name = names.find(|name| subject::of_channel(name).eq_ignore_ascii_case(&wanted)).or(own)?;
     section.eq_ignore_ascii_case("timeouts").then(|| (format!("timeouts.{name}"), &TIMEOUT))
 }
 

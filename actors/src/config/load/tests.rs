@@ -99,10 +99,23 @@ fn timeouts_are_read_however_toml_writes_their_names() {
 }
 
 #[test]
+fn a_time_of_an_action_that_may_be_added_is_a_setting_under_one_name_whatever_the_case() {
+    let file = File { path: Path::new("/etc/callboard.toml"), text: "[timeouts]\n\"essay.wordCount\" = 7" };
+    let variable = ("CALLBOARD_TIMEOUTS__ESSAY__WORDCOUNT".to_owned(), "8".to_owned());
+    let loaded = merge(Some(file), &[variable], &[]).unwrap();
+    assert_eq!(loaded.config.timeouts, [("essay.wordCount".to_owned(), 8)].into());
+}
+
+#[test]
 fn what_the_file_has_wrong_is_refused_with_its_line() {
     for (text, message) in [
         ("[worker]\nplace = 4", "unknown setting worker.place (/etc/callboard.toml:2)"),
         ("colour = true", "unknown setting colour (/etc/callboard.toml:1)"),
+        (
+            "timeouts.essay.count = 0",
+            "timeouts.essay.count: expected a whole number from 1 to 86400000 (/etc/callboard.toml:1)",
+        ),
+        ("timeouts.essay = 5", "unknown setting timeouts.essay (/etc/callboard.toml:1)"),
         ("[timeouts]\n\"macro.rendr\" = 4", "unknown setting timeouts.macro.rendr (/etc/callboard.toml:2)"),
         (
             "\n\n[worker]\nplaces = \"4\"",

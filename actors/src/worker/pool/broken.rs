@@ -113,6 +113,7 @@ mod tests {
             python: "/nowhere".into(),
             extension: "/nowhere".into(),
             reach: zygote::Reach::Closed,
+            tls: false,
             packages: None,
         };
         let pool = Pool::new(bounds(&crate::config::Worker::default()), nowhere, Asker::Nobody);

@@ -198,15 +198,14 @@ impl Pool {
             return Err("another version".to_owned());
         }
         let mut missing = hello.missing_layers();
-        let files = |capability: &Capability| matches!(capability, Capability::FilesRead(_));
-        let reads = self
+        let needs_list = self
             .state
             .borrow()
             .groups
             .get(&cell.key)
-            .is_some_and(|g| g.runs.capabilities().iter().any(files));
-        if reads && !hello.layers.iter().any(|layer| layer == LANDLOCK) {
-            // Only this layer knows one folder from another.
+            .is_some_and(|g| g.runs.capabilities().iter().any(Capability::needs_list));
+        if needs_list && !hello.layers.iter().any(|layer| layer == LANDLOCK) {
+            // Only this layer knows one folder, or port, from another.
             missing.push(LANDLOCK);
         }
         if !missing.is_empty() && !self.bounds.unlocked {

@@ -3,6 +3,7 @@
 use super::super::markdown;
 use crate::worker::html::limits::{Exceeded, Limit};
 use pulldown_cmark::{CowStr, Event, Tag, TagEnd, html};
+use std::collections::HashMap;
 use std::fmt;
 
 /// Renders markdown into at most `most` bytes. `restore` gives the text of code in which placeholders stand.
@@ -12,6 +13,7 @@ pub(super) fn render(
     most: usize,
 ) -> Result<String, Exceeded> {
     let mut in_code = false;
+    let mut notes = Notes::default();
     let text = |text: CowStr<'_>| restore(&text).map_or(text.into_static(), CowStr::from);
     let events = markdown::read(content)?.map(|event| {
         match event {
@@ -24,7 +26,7 @@ pub(super) fn render(
             Event::Text(code) if in_code => Event::Text(text(code)),
             // Boxes are form elements, which do not outlive the cleaning.
             Event::TaskListMarker(done) => Event::Text(CowStr::from(if done { "☑ " } else { "☐ " })),
-            other => other,
+            other => notes.without_links(other),
         }
     });
     let mut out = Bounded { html: String::with_capacity(content.len()), most };
@@ -34,6 +36,35 @@ pub(super) fn render(
         allowed: most,
     })?;
     Ok(align(out.html))
+}
+
+/// The numbers of footnotes, in the order in which they are met.
+#[derive(Default)]
+struct Notes<'a>(HashMap<CowStr<'a>, usize>);
+
+impl<'a> Notes<'a> {
+    fn number(&mut self, name: CowStr<'a>) -> usize {
+        let next = self.0.len().saturating_add(1);
+        *self.0.entry(name).or_insert(next)
+    }
+
+    /// Footnotes are numbers and no links: what they would lead to are ids, which do not outlive the cleaning, since a page
+    /// may come to stand beside others that have the same.
+    fn without_links(&mut self, event: Event<'a>) -> Event<'a> {
+        match event {
+            Event::FootnoteReference(name) => {
+                let number = self.number(name);
+                Event::InlineHtml(format!("<sup class=\"footnote-reference\">{number}</sup>").into())
+            }
+            Event::Start(Tag::FootnoteDefinition(name)) => {
+                let number = self.number(name);
+                let label = format!("<sup class=\"footnote-definition-label\">{number}</sup>");
+                Event::Html(format!("<div class=\"footnote-definition\">{label}\n").into())
+            }
+            Event::End(TagEnd::FootnoteDefinition) => Event::Html("</div>\n".into()),
+            other => other,
+        }
+    }
 }
 
 /// Columns are aligned by an attribute that outlives the cleaning, where the renderer writes a style.
@@ -68,6 +99,19 @@ mod tests {
 
     fn html(content: &str) -> String {
         render(content, |_| None, 10_000).unwrap()
+    }
+
+    #[test]
+    fn footnotes_are_numbered_as_they_are_met_and_lead_nowhere() {
+        let page = html("One[^b], two[^a], one[^b].\n\n[^a]: The second.\n\n[^b]: The *first*.\n");
+        let reference = |number| format!("<sup class=\"footnote-reference\">{number}</sup>");
+        let text = format!("<p>One{}, two{}, one{}.</p>\n", reference(1), reference(2), reference(1));
+        let note = |number, text| {
+            format!(
+                "<div class=\"footnote-definition\"><sup class=\"footnote-definition-label\">{number}</sup>\n<p>{text}</p>\n</div>\n"
+            )
+        };
+        assert_eq!(page, format!("{text}{}{}", note(2, "The second."), note(1, "The <em>first</em>.")));
     }
 
     #[test]

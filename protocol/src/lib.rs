@@ -11,6 +11,7 @@ pub mod capability;
 pub mod channel;
 pub mod channels;
 pub mod code;
+pub mod counters;
 pub mod envelope;
 pub mod failure;
 pub mod format;

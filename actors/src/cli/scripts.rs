@@ -4,6 +4,7 @@
 mod change;
 mod folder;
 mod look;
+mod stats;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -66,6 +67,9 @@ pub(crate) struct List {
     /// Only this kind.
     #[arg(long)]
     kind: Option<Kind>,
+    /// Show what the workers have counted of each: calls, failures, times.
+    #[arg(long)]
+    stats: bool,
     #[command(flatten)]
     question: Question,
 }
@@ -220,10 +224,19 @@ impl List {
             Kind::Transform => abi::Kind::Transform,
             Kind::Utility => abi::Kind::Utility,
         });
-        let mut request =
-            script_list::Request { kind, limit: Some(script_list::MOST), ..script_list::Request::default() };
+        let mut request = script_list::Request {
+            kind,
+            include_stats: self.stats.then_some(true),
+            limit: Some(script_list::MOST),
+            ..script_list::Request::default()
+        };
         let asker = self.question.connect().await?;
-        let mut list = script_list::Reply { scripts: Vec::new(), errors: Vec::new(), next_cursor: None };
+        let mut list = script_list::Reply {
+            scripts: Vec::new(),
+            stats_sources: None,
+            errors: Vec::new(),
+            next_cursor: None,
+        };
         loop {
             let text = asker.ask(ScriptList::NAME, &request).await?;
             let (page, _): (script_list::Reply, &str) = match data(&text)? {
@@ -231,6 +244,7 @@ impl List {
                 Err(failure) => return Ok(failure.report()),
             };
             list.scripts.extend(page.scripts);
+            stats::join(&mut list.stats_sources, page.stats_sources);
             list.errors.extend(page.errors);
             if page.next_cursor.is_none() {
                 break;
@@ -239,8 +253,11 @@ impl List {
         }
         if self.question.json {
             self.question.print(&serde_json::to_string(&list).map_err(Error::Json)?)?;
+        } else if let Some(sources) = &list.stats_sources {
+            out::data(&stats::table(&list.scripts))?;
+            stats::sources(sources);
         } else {
-            let rows: Vec<[String; 6]> = list.scripts.into_iter().map(row).collect();
+            let rows: Vec<[String; 6]> = list.scripts.into_iter().map(|listed| row(listed.record)).collect();
             out::data(&table::lay_out(["SLUG", "KIND", "ENABLED", "VERSION", "ALIASES", "TITLE"], &rows))?;
         }
         for file in &list.errors {

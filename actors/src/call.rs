@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use protocol::envelope::{Project, RequestId, Token};
 use protocol::failure::{Cancelled, Stage, Timeout};
+use protocol::stream::Channel;
 use protocol::{Failure, Format, Id, Problem, raw};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 /// When a call must be over, on the node's monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +68,8 @@ pub enum By {
     Request,
     /// The node must stop.
     Drain,
+    /// Nobody listens any more where the answer goes.
+    Caller,
 }
 
 impl By {
@@ -76,6 +79,7 @@ impl By {
         match self {
             Self::Request => "request",
             Self::Drain => "drain",
+            Self::Caller => "caller_gone",
         }
     }
 }
@@ -101,6 +105,12 @@ impl Cancel {
     #[must_use]
     pub fn by(&self) -> Option<By> {
         self.0.by.get().copied()
+    }
+
+    /// Whether both are of the same call.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Resolves when it is cancelled.
@@ -187,6 +197,40 @@ pub struct Origin {
     pub deadline: Deadline,
     /// Whether it still has to go on.
     pub cancel: Cancel,
+    /// Where parts of its answer go, if its caller asks for them.
+    pub stream: Option<Stream>,
+}
+
+/// A piece of an answer, for a caller who asks for parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// What it is.
+    pub channel: Channel,
+    /// The text.
+    pub text: String,
+}
+
+/// Where pieces of an answer are put, in their order. There is little room: who puts more than is sent waits, or goes on without.
+#[derive(Debug, Clone)]
+pub struct Stream(mpsc::Sender<Piece>);
+
+impl Stream {
+    /// What is put there comes out of the other end of `pieces`.
+    #[must_use]
+    pub const fn new(pieces: mpsc::Sender<Piece>) -> Self {
+        Self(pieces)
+    }
+
+    /// Puts a piece if there is room; whether there was.
+    #[must_use]
+    pub fn offer(&self, piece: Piece) -> bool {
+        self.0.try_send(piece).is_ok()
+    }
+
+    /// Puts a piece as soon as there is room. Nobody may take it any more.
+    pub async fn put(&self, piece: Piece) {
+        let _nobody_takes_it = self.0.send(piece).await;
+    }
 }
 
 /// A call of an action.

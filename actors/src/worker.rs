@@ -13,6 +13,7 @@ pub mod html;
 pub mod job;
 pub mod operations;
 pub mod pool;
+pub mod printed;
 pub mod probe;
 pub mod python;
 pub mod script;

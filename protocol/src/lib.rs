@@ -24,6 +24,7 @@ pub mod problem;
 pub mod raw;
 pub mod schema;
 pub mod script;
+pub mod stream;
 pub mod subject;
 pub mod writer;
 

@@ -19,6 +19,7 @@ mod programs;
 mod repeats;
 mod scripts;
 mod service;
+mod streams;
 mod supervisor;
 mod tidy;
 #[path = "../security/traces.rs"]

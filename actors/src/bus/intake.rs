@@ -19,6 +19,7 @@ use super::Bus;
 use super::once::{self, Outcome};
 use super::reply::{Failed, Outgoing};
 use super::stats::Endpoint;
+use super::stream::Parts;
 use crate::call::{Answer, Call, Cancel, Deadline, Origin, cancelled, millis};
 use crate::config;
 use crate::router::{ChannelAnswer, ChannelCall, ChannelFailure, Router};
@@ -158,7 +159,7 @@ pub(super) async fn action(
 
 /// Reads a message and has the call done. `id` is set as soon as it is known.
 async fn attend(
-    bus: &Bus,
+    bus: &Rc<Bus>,
     router: &Router,
     spec: &'static actions::Spec,
     endpoint: &Endpoint,
@@ -169,9 +170,12 @@ async fn attend(
     match take(bus, outgoing, spec, message) {
         Ok(taken) => {
             *id = Some(taken.call.origin.request_id.clone());
-            match endpoint.gate.enter(message.payload.len()) {
-                Ok(_inside) => once::action(bus, router, spec, taken).await,
-                Err(full) => Outcome::Own(Err(full)),
+            match (endpoint.gate.enter(message.payload.len()), taken.parts) {
+                (Ok(_inside), None) => once::action(bus, router, spec, taken).await,
+                (Ok(_inside), Some(lease)) => {
+                    Box::pin(in_parts(bus, router, spec, outgoing, taken, lease)).await
+                }
+                (Err(full), _) => Outcome::Own(Err(full)),
             }
         }
         Err((request_id, failure)) => {
@@ -179,6 +183,22 @@ async fn attend(
             Outcome::Own(Err(failure))
         }
     }
+}
+
+/// Has a call done whose caller hears parts of its answer before the terminal reply.
+async fn in_parts(
+    bus: &Rc<Bus>,
+    router: &Router,
+    spec: &'static actions::Spec,
+    outgoing: &Outgoing,
+    mut taken: Taken,
+    lease: Duration,
+) -> Outcome {
+    let (stream, parts) = Parts::begin(bus, outgoing.listener(&mut taken, lease));
+    taken.call.origin.stream = Some(stream);
+    let outcome = once::action(bus, router, spec, taken).await;
+    parts.end().await;
+    outcome
 }
 
 fn too_large(size: usize, most: usize) -> Failure {
@@ -197,6 +217,8 @@ pub(super) struct Taken {
     pub(super) token: Option<Token>,
     /// Whether its id is the caller's own, so that it may be a repeat.
     pub(super) named: bool,
+    /// Whether its caller wants parts, and how long work goes on when nobody hears them.
+    pub(super) parts: Option<Duration>,
     /// The failure of a call that came too late to be run.
     pub(super) late: Option<Failure>,
 }
@@ -218,7 +240,7 @@ fn take(
     let request = envelope::Request::read(format, &message.payload, spec.name, known)
         .map_err(|refused| (refused.request_id, refused.failure))?;
     let id = request.request_id;
-    if request.stream {
+    if request.stream && !spec.streams {
         return Err((id, Failure::request("stream", "this action does not stream: leave it out")));
     }
     let project = match request.project {
@@ -233,10 +255,12 @@ fn take(
         Err(late) => (Deadline { at: Instant::now(), timeout }, Some(late)),
     };
     let named = request.timestamp.is_some();
+    let parts = request.stream.then(|| Duration::from_millis(request.lease_ms.into()));
     let payload = request.payload.into_bytes(&message.payload);
     let cancel = Cancel::default();
-    let origin = Origin { request_id: id, correlation: outgoing.correlation, project, deadline, cancel };
-    Ok(Taken { call: Call { origin, format, payload }, token: request.token, named, late })
+    let correlation = outgoing.correlation;
+    let origin = Origin { request_id: id, correlation, project, deadline, cancel, stream: None };
+    Ok(Taken { call: Call { origin, format, payload }, token: request.token, named, parts, late })
 }
 
 /// Resolves when a call's handler has had its time and a little more.
@@ -355,7 +379,8 @@ fn take_channel(
     let request_id = RequestId::new(&request.request_id).unwrap_or_else(RequestId::generate);
     let payload = request.payload.into_bytes(&message.payload);
     let cancel = Cancel::default();
-    let origin = Origin { request_id, correlation: outgoing.correlation, project, deadline, cancel };
+    let correlation = outgoing.correlation;
+    let origin = Origin { request_id, correlation, project, deadline, cancel, stream: None };
     let operator = request.context.map(|context| context.operator_id);
     let reply_to = outgoing.reply_to().to_owned();
     Ok((ChannelCall { origin, format, payload, reply_to }, operator))

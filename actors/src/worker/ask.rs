@@ -133,6 +133,7 @@ mod tests {
             project: protocol::envelope::Project::new("p").unwrap(),
             deadline: crate::call::Deadline::within(std::time::Duration::from_secs(5)),
             cancel: crate::call::Cancel::default(),
+            stream: None,
         };
         let payload = json!({"payload": {"messages": []}, "project": "other", "action": COMPLETE});
         let made = envelope(&origin, &packed(&payload)).unwrap();

@@ -82,6 +82,7 @@ async fn call(pool: &Pool, runs: &Runs) {
         project: Project::default(),
         deadline,
         cancel: cancel.clone(),
+        stream: None,
     };
     let work =
         Work::Call { function: Function::Render, entrypoint: None, format: Format::Json, input, origin };

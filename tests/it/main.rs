@@ -19,6 +19,7 @@ mod programs;
 mod repeats;
 mod scripts;
 mod service;
+mod site;
 mod streams;
 mod supervisor;
 mod tidy;

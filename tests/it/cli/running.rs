@@ -61,12 +61,12 @@ async fn each_way_to_end_has_the_exit_status_of_its_class() {
     let raised = run(&["--param", "raises=true"]);
     let said = text(&raised.stderr);
     assert_eq!(raised.status.code(), Some(1), "{said}");
-    assert_eq!((said.matches("one").count(), said.matches("two").count()), (1, 1), "{said}");
+    assert_eq!((said.matches("one None").count(), said.matches("two").count()), (1, 1), "{said}");
     assert!(said.contains("ValueError: on request") && text(&raised.stdout).is_empty(), "{said}");
     let late = run(&["--param", "seconds=60", "--timeout", "500"]);
     let said = text(&late.stderr);
     assert_eq!((late.status.code(), said.matches("one None").count()), (Some(6), 1), "{said}");
-    assert!(said.contains("PY_TIMEOUT") && said.contains("line: 7"), "{said}");
+    assert!(said.contains("PY_TIMEOUT"), "{said}");
     assert_eq!(run(&["--param", "nonsense"]).status.code(), Some(2));
     let whole = run(&["--json"]);
     let reply: serde_json::Value = serde_json::from_slice(&whole.stdout).unwrap();

@@ -103,7 +103,7 @@ async fn the_count_survives_a_panic_of_the_pool() {
     .await;
     let calls = of(&listed(&stage.client).await, "told")["stats"]["calls"].as_u64();
     assert!(calls >= Some(2), "{calls:?}");
-    stage.node.stop();
+    assert_eq!(stage.node.stop().code, Some(0));
 }
 
 #[tokio::test]

@@ -89,7 +89,7 @@ test-long: build $(VENV)/ready ## minutes of faults under load
 bench: $(VENV)/ready ## round trips, throughput and memory beside an echo on the same broker; results belong in docs/benchmarks.md
 	cargo build --workspace --release --locked
 	@$(TOLD) CALLBOARD_BIN="$(RELEASE)/callboard" CALLBOARD_CELL="$(RELEASE)/libcallboard_cell.so" \
-		cargo bench -p callboard-tests --bench load --bench scripts --locked
+		cargo bench -p callboard-tests --bench load --bench scripts --bench site --locked
 
 .PHONY: demo
 demo: ## builds, starts a node of its own, renders a page, runs a utility, stops

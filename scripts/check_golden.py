@@ -41,6 +41,23 @@ METADATA = re.compile(
     r'title: "[^"\n]+"\nkind: (?P<kind>\w+)\nentrypoint: (?P<entrypoint>\w+)\nenabled: true\nversion: [1-9][0-9]*\n'
     r'(?:order: -?[0-9]+\n|aliases: "[^"\n]+"\n)*---\n"""\n'
 )
+# What the cases of a macro must hold for each of its parameters, and the languages of those that have texts of their own.
+PARAMETERS_OF = {
+    "youtube": ("id", "title", "start", "autoplay"),
+    "vimeo": ("id", "title"),
+    "gallery": ("columns", "caption"),
+    "photo_archive": ("year", "month"),
+    "tag_cloud": ("orientation", "width", "height"),
+}
+CLASSES = {
+    "missing": lambda value: value is None,
+    "a number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
+    "with quotes": lambda value: isinstance(value, str) and '"' in value and "'" in value,
+    "hostile": lambda value: isinstance(value, str) and "<script" in value,
+    "not ASCII": lambda value: isinstance(value, str) and not value.isascii(),
+    "of a wrong type": lambda value: isinstance(value, (list, dict)) or value is False,
+}
+LANGUAGES = {"gallery", "photo_archive", "tag_cloud"}
 FUZZ_SEED = 20_240_229
 FUZZ_ROUNDS = 1_500
 
@@ -167,11 +184,27 @@ def check_cases(slug, script, write):
             expected, got = (json.dumps(side, sort_keys=True, indent=1) for side in (case.get(key), value))
             if expected != got:
                 failures.append(f"{name}: {key} differs\n  expected {expected}\n  got      {got}")
+    if kind == "macro":
+        failures += missing_cases(slug, contexts)
     if hasattr(script, "render_many") and script.render_many(copy.deepcopy(contexts)) != results:
         failures.append(f"{slug}: render_many does not answer what render answers")
     if not paths:
         failures.append(f"{slug}: no golden cases")
     return len(paths), failures
+
+
+def missing_cases(slug, contexts):
+    """The classes of parameters, and the languages, that no golden case of this macro has."""
+    found = []
+    for name in PARAMETERS_OF[slug]:
+        values = [(context.get("params") or {}).get(name) for context in contexts]
+        for described, fits in CLASSES.items():
+            if not any(map(fits, values)):
+                found.append(f"{slug}: no case has {name} {described}")
+    languages = {str(context["env"].get("mainLanguage", ""))[:2].lower() for context in contexts}
+    if slug in LANGUAGES:
+        found += [f"{slug}: no case in {name}" for name in ("en", "de", "fr", "it", "es") if name not in languages]
+    return found
 
 
 LEAVES = [

@@ -12,6 +12,7 @@ mod once;
 pub mod reply;
 pub mod service;
 pub mod stats;
+mod stream;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

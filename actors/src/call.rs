@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use protocol::envelope::{Project, RequestId, Token};
 use protocol::failure::{Cancelled, Stage, Timeout};
+use protocol::stream::Channel;
 use protocol::{Failure, Format, Id, Problem, raw};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 /// When a call must be over, on the node's monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub enum By {
     Request,
     /// The node must stop.
     Drain,
+    /// Nobody listens any more where the answer goes.
+    Caller,
 }
 
 impl By {
@@ -75,6 +78,7 @@ impl By {
         match self {
             Self::Request => "request",
             Self::Drain => "drain",
+            Self::Caller => "caller_gone",
         }
     }
 }
@@ -236,11 +240,45 @@ pub struct Shared {
     pub cancel: Cancel,
 }
 
+/// A piece of an answer, for a caller who asks for parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// What it is.
+    pub channel: Channel,
+    /// The text.
+    pub text: String,
+}
+
+/// Where pieces of an answer are put, in their order. There is little room: who puts more than is sent waits, or goes on without.
+#[derive(Debug, Clone)]
+pub struct Stream(mpsc::Sender<Piece>);
+
+impl Stream {
+    /// What is put there comes out of the other end of `pieces`.
+    #[must_use]
+    pub const fn new(pieces: mpsc::Sender<Piece>) -> Self {
+        Self(pieces)
+    }
+
+    /// Puts a piece if there is room; whether there was.
+    #[must_use]
+    pub fn offer(&self, piece: Piece) -> bool {
+        self.0.try_send(piece).is_ok()
+    }
+
+    /// Puts a piece as soon as there is room. Nobody may take it any more.
+    pub async fn put(&self, piece: Piece) {
+        let _nobody_takes_it = self.0.send(piece).await;
+    }
+}
+
 /// What belongs to a call whoever handles it. Cheap to clone; clones see the same cancel.
 #[derive(Debug, Clone)]
 pub struct Origin {
     /// When it must be over.
     pub deadline: Deadline,
+    /// Where parts of its answer go, if its caller asks for them.
+    pub stream: Option<Stream>,
     shared: Arc<Shared>,
 }
 
@@ -249,7 +287,8 @@ impl Origin {
     #[must_use]
     pub fn new(request_id: RequestId, correlation: Id, project: Project, deadline: Deadline) -> Self {
         let cancel = Cancel::default();
-        Self { deadline, shared: Arc::new(Shared { request_id, correlation, project, cancel }) }
+        let shared = Arc::new(Shared { request_id, correlation, project, cancel });
+        Self { deadline, stream: None, shared }
     }
 
     /// The origin of what the node does for itself.
@@ -261,7 +300,13 @@ impl Origin {
     /// The same with another deadline: that of a part.
     #[must_use]
     pub fn until(&self, deadline: Deadline) -> Self {
-        Self { deadline, shared: Arc::clone(&self.shared) }
+        Self { deadline, ..self.clone() }
+    }
+
+    /// Whether both are of the same call.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 }
 

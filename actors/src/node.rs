@@ -5,8 +5,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use protocol::actions::Role;
+use protocol::channels::supervisor_counters;
 use protocol::channels::supervisor_pool::Resize;
 use protocol::channels::supervisor_status::{Part, State as PartState};
+use protocol::envelope::Project;
 use tokio::sync::Notify;
 
 use crate::bus::{self, Bus, Stop};
@@ -278,11 +280,14 @@ async fn start_worker(
     let (bus, settings, made) = (Rc::clone(bus), config.worker.clone(), Rc::clone(current));
     let grants = config.grant.clone();
     let kept: RefCell<Option<Rc<worker::State>>> = RefCell::default();
+    let counters: Rc<worker::counters::Counters> = Rc::default();
     let slot = Slot::start("worker", move || {
         // Calls that run and warm cells outlive the actor, unless what it was that failed is a pool.
         let sound = kept.take().filter(|state| !state.is_broken());
-        let made_anew =
-            || worker::State::new(Rc::clone(&bus), &settings, &grants, command.clone(), actions.clone());
+        let made_anew = || {
+            let (command, actions, counters) = (command.clone(), actions.clone(), Rc::clone(&counters));
+            worker::State::new(Rc::clone(&bus), &settings, &grants, command, actions, counters)
+        };
         let state = sound.unwrap_or_else(made_anew);
         kept.replace(Some(Rc::clone(&state)));
         worker::Worker::new(state, &made)
@@ -327,6 +332,12 @@ fn watch(
     };
     let looked_at: Rc<RefCell<_>> = Rc::clone(&current);
     let pool = move || looked_at.borrow().upgrade().map(|worker| worker.pool.status());
+    let counting = Rc::clone(&current);
+    let counted = move |request: &supervisor_counters::Request, parts: bool| {
+        let worker = counting.borrow().upgrade()?;
+        let project = request.project.as_ref().map(Project::as_str);
+        Some(worker.counters.told(project, request.scripts.as_deref(), parts))
+    };
     let resize = move |resize: Resize| {
         let wide = |figure: Option<u32>| figure.and_then(|figure| usize::try_from(figure).ok());
         let worker = current.borrow().upgrade();
@@ -341,6 +352,7 @@ fn watch(
         services: Box::new(move || programs.parts()),
         itself: OnceCell::new(),
         pool: Box::new(pool),
+        counted: Box::new(counted),
         actions,
         resize: Box::new(resize),
         anew,

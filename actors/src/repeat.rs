@@ -29,6 +29,8 @@ pub struct Named {
     pub project: Project,
     /// Who asks, where the envelope says.
     pub operator: Option<Id>,
+    /// Whether parts of the answer are asked for.
+    pub parts: bool,
     /// The encoding of the payload.
     pub format: Format,
     /// The encoded payload.
@@ -46,6 +48,7 @@ struct Entry<T> {
     subject: &'static str,
     project: Project,
     operator: Option<Id>,
+    parts: bool,
     format: Format,
     stage: Stage<T>,
 }
@@ -66,8 +69,8 @@ enum Stage<T> {
 impl<T> Entry<T> {
     /// Whether `named` is this call as far as all but the payload tells.
     fn may_be(&self, named: &Named) -> bool {
-        (self.subject, &self.project, self.operator, self.format)
-            == (named.subject, &named.project, named.operator, named.format)
+        (self.subject, &self.project, self.operator, self.parts, self.format)
+            == (named.subject, &named.project, named.operator, named.parts, named.format)
     }
 }
 
@@ -142,6 +145,7 @@ impl<T: 'static> Repeats<T> {
                 subject: named.subject,
                 project: named.project.clone(),
                 operator: named.operator,
+                parts: named.parts,
                 format: named.format,
                 stage: Stage::Running { payload: named.payload.clone(), told },
             });

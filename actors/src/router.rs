@@ -53,6 +53,10 @@ const CHANNELS: &[(&str, Channel)] = &[
         Channel::Supervisor(|watched, call| Box::pin(supervisor::cancel::handle(watched, call))),
     ),
     (
+        "supervisor:counters",
+        Channel::Supervisor(|watched, call| Box::pin(supervisor::counters::handle(watched, call))),
+    ),
+    (
         "supervisor:drain",
         Channel::Supervisor(|watched, call| Box::pin(supervisor::drain::handle(watched, call))),
     ),

@@ -126,6 +126,12 @@ impl State {
             "the scripts are read"
         );
         *self.at_start.borrow_mut() = report;
+        // Before anything else puts bodies there.
+        match self.library.collect(library::now()).await {
+            Ok(0) => {}
+            Ok(bodies) => tracing::info!(bodies, "what deleted scripts had left is removed"),
+            Err(error) => tracing::warn!(%error, "what deleted scripts have left could not be removed"),
+        }
         let mut projects: Vec<String> = self.library.index.borrow().projects().map(str::to_owned).collect();
         projects.push(Project::default().as_str().to_owned());
         for project in projects {

@@ -5,6 +5,7 @@
 
 pub mod cancel;
 pub mod cluster;
+pub mod counters;
 pub mod drain;
 pub mod heartbeat;
 pub mod pool;
@@ -18,6 +19,7 @@ use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use futures_util::future::LocalBoxFuture;
 use protocol::actions::Role;
 use protocol::channel::Code;
+use protocol::channels::supervisor_counters::{self, Counted};
 use protocol::channels::supervisor_pool::Resize;
 use protocol::channels::supervisor_status::{Part, Pool, State};
 use tokio::sync::Notify;
@@ -27,6 +29,9 @@ use crate::router::{ChannelCall, ChannelFailure, ChannelOutcome};
 
 /// Looks at an actor; nothing once it has gone for good.
 pub type Look = Box<dyn Fn() -> Option<Part>>;
+
+/// Looks at what a worker has counted.
+pub type Count = Box<dyn Fn(&supervisor_counters::Request, bool) -> Option<Counted>>;
 
 /// How the supervisor looks at the rest of the node, and reaches it.
 pub struct Watched {
@@ -44,6 +49,8 @@ pub struct Watched {
     pub services: Box<dyn Fn() -> Vec<Part>>,
     /// How its cells are, where it is a worker.
     pub pool: Box<dyn Fn() -> Option<Pool>>,
+    /// What it has counted of calls of scripts, where it is a worker; with histograms or without.
+    pub counted: Count,
     /// The actions that its configuration adds.
     pub actions: Vec<String>,
     /// Changes how many cells it has; whether it is a worker.

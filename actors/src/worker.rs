@@ -7,11 +7,13 @@ pub mod batch;
 pub mod cell;
 pub mod clean;
 pub mod content;
+pub mod counters;
 pub mod death;
 pub mod html;
 pub mod job;
 pub mod operations;
 pub mod pool;
+pub mod printed;
 pub mod probe;
 pub mod python;
 pub mod script;
@@ -22,7 +24,7 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::fut::{ActorFutureExt as _, wrap_future};
 use actix::{Actor, ActorContext as _, AsyncContext as _, Context};
@@ -64,6 +66,8 @@ pub struct State {
     pub files: Option<Rc<pool::Pool>>,
     /// Configured actions and the cells that they have, if there are any.
     pub actions: Option<Added>,
+    /// What it counts of the calls of scripts.
+    pub counters: Rc<counters::Counters>,
     /// Cleans HTML.
     pub cleaner: Arc<html::Cleaner>,
     /// Pages that may be read at once: a large one takes 150 MB for a moment.
@@ -98,6 +102,7 @@ impl State {
         grants: &[Grant],
         command: zygote::Command,
         actions: Option<Rc<action::Table>>,
+        counters: Rc<counters::Counters>,
     ) -> Rc<Self> {
         let pool = |command| pool::Pool::new(bounds(config), command, ask::Asker::Bus(Rc::clone(&bus)));
         let actions = actions.map(|table| Added {
@@ -112,7 +117,8 @@ impl State {
             pool,
             files,
             actions,
-            scripts: script::Scripts::new(Rc::clone(&bus), grants.to_vec()),
+            scripts: script::Scripts::new(Rc::clone(&bus), grants.to_vec(), Rc::clone(&counters)),
+            counters,
             bus,
             cleaner: Arc::new(html::Cleaner::new(&config.iframe_hosts)),
             pages: Semaphore::new(bounds(config).cores),
@@ -161,9 +167,12 @@ impl State {
             }));
         }
         let Input { format, bytes, origin } = input;
+        let (begin, size) = (Instant::now(), bytes.len());
         let work = Work::Call { function, entrypoint, format, input: bytes };
         let runs = pool::Runs::Script(Rc::clone(script));
-        match self.pool_of(script).run(runs, work, origin).await {
+        let outcome = self.pool_of(script).run(runs, work, origin).await;
+        self.counters.note(&script.record, begin.elapsed(), size, &outcome);
+        match outcome {
             Ok(Done::Returned(returned)) => Ok(returned),
             Ok(Done::Loaded | Done::Compiled(_) | Done::Attempted(_)) => Err(death::no_process("protocol")),
             Err(Failure::ActionFailed(mut failed)) => {

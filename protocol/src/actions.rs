@@ -60,6 +60,8 @@ pub struct Spec {
     pub timeout_ms: u64,
     /// Whether its outcome is kept for a while, for callers who ask again with the same id.
     pub keeps: bool,
+    /// Whether its answer can come in parts.
+    pub streams: bool,
     /// Whether parts ask it of each other. A node that stops serves it until what callers asked for has ended.
     pub between_parts: bool,
     /// Schema of the payload.
@@ -79,6 +81,7 @@ impl Spec {
             timeout_ms,
             between_parts: false,
             keeps: false,
+            streams: false,
             request: any,
             reply: any,
         }
@@ -95,6 +98,8 @@ pub trait Action {
     const TIMEOUT_MS: u64;
     /// Whether its outcome is kept for a while, for callers who ask again with the same id.
     const KEEPS: bool = false;
+    /// Whether its answer can come in parts.
+    const STREAMS: bool = false;
     /// Whether parts ask it of each other.
     const BETWEEN_PARTS: bool = false;
     /// The payload.
@@ -109,6 +114,7 @@ const fn spec<A: Action>() -> Spec {
         role: A::ROLE,
         timeout_ms: A::TIMEOUT_MS,
         keeps: A::KEEPS,
+        streams: A::STREAMS,
         between_parts: A::BETWEEN_PARTS,
         request: SchemaGenerator::subschema_for::<A::Request>,
         reply: SchemaGenerator::subschema_for::<A::Reply>,

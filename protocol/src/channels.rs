@@ -12,6 +12,7 @@ pub mod script_rollback;
 pub mod script_sync;
 pub mod script_update;
 pub mod supervisor_cancel;
+pub mod supervisor_counters;
 pub mod supervisor_drain;
 pub mod supervisor_pool;
 pub mod supervisor_restart;
@@ -78,6 +79,7 @@ pub const ALL: &[Spec] = &[
     spec::<script_sync::ScriptSync>(),
     spec::<script_update::ScriptUpdate>(),
     spec::<supervisor_cancel::SupervisorCancel>(),
+    spec::<supervisor_counters::SupervisorCounters>(),
     spec::<supervisor_drain::SupervisorDrain>(),
     spec::<supervisor_pool::SupervisorPool>(),
     spec::<supervisor_restart::SupervisorRestart>(),

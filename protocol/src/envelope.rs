@@ -98,6 +98,20 @@ impl<'de> Deserialize<'de> for Project {
 #[serde(transparent)]
 pub struct Token(#[schemars(length(min = 16, max = 128))] String);
 
+impl Token {
+    /// A random one.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(uuid::Uuid::new_v4().to_string())
+    }
+
+    /// Its text, for the first part of a stream to the caller whose call it is, and for nobody else.
+    #[must_use]
+    pub fn shown_to_its_caller(&self) -> &str {
+        &self.0
+    }
+}
+
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Token")

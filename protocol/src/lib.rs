@@ -12,6 +12,7 @@ pub mod capability;
 pub mod channel;
 pub mod channels;
 pub mod code;
+pub mod counters;
 pub mod envelope;
 pub mod failure;
 pub mod format;
@@ -24,6 +25,7 @@ pub mod problem;
 pub mod raw;
 pub mod schema;
 pub mod script;
+pub mod stream;
 pub mod subject;
 pub mod writer;
 

@@ -4,7 +4,7 @@
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use crate::{actions, channel, channels, envelope};
+use crate::{actions, channel, channels, envelope, stream};
 
 /// A schema file: its name and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub fn files() -> Vec<File> {
             [
                 ("request", g.subschema_for::<envelope::Envelope<'_>>()),
                 ("reply", g.subschema_for::<envelope::Reply>()),
+                ("part", g.subschema_for::<stream::Part<'_>>()),
             ]
         }),
         file("channel.json", "The envelope of channels", |g| {
@@ -43,10 +44,10 @@ pub fn files() -> Vec<File> {
     files
 }
 
-fn file(
+fn file<const N: usize>(
     name: &str,
     title: &str,
-    parts: impl FnOnce(&mut SchemaGenerator) -> [(&'static str, schemars::Schema); 2],
+    parts: impl FnOnce(&mut SchemaGenerator) -> [(&'static str, schemars::Schema); N],
 ) -> File {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let parts = parts(&mut generator);

@@ -10,6 +10,7 @@ pub mod node;
 pub mod processes;
 pub mod proxy;
 pub mod script;
+pub mod site;
 pub mod stage;
 pub mod swapper;
 pub mod tools;

@@ -1,6 +1,7 @@
 //! The program's command line: the line `ready`, exit statuses, and what goes to stdout and what to stderr.
 
 mod lifecycle;
+mod running;
 mod scripts;
 
 use std::io::Write;

@@ -19,6 +19,8 @@ mod programs;
 mod repeats;
 mod scripts;
 mod service;
+mod site;
+mod streams;
 mod supervisor;
 mod tidy;
 #[path = "../security/traces.rs"]

@@ -1,6 +1,7 @@
 //! Script files and their channels: what an editor saves is what the next call runs.
 
 mod channels;
+mod counting;
 mod crashes;
 mod killed;
 mod races;

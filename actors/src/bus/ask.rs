@@ -93,6 +93,17 @@ impl Bus {
         question: &Q,
         window: Duration,
     ) -> Vec<A> {
+        self.gather_until(channel, question, window, |_: &[A]| false).await
+    }
+
+    /// The same, but only until those that have come are `enough`.
+    pub async fn gather_until<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        channel: &'static str,
+        question: &Q,
+        window: Duration,
+        enough: impl Fn(&[A]) -> bool,
+    ) -> Vec<A> {
         let end = Instant::now() + window;
         let mut answers = Vec::new();
         let gathered = async {
@@ -101,7 +112,7 @@ impl Bus {
             let body = serde_json::to_vec(question).ok()?;
             let asked = self.prefix.subject(&subject::of_channel(channel));
             self.client.publish_with_reply(asked, inbox, body.into()).await.ok()?;
-            while answers.len() < MOST_ANSWERS {
+            while answers.len() < MOST_ANSWERS && !enough(&answers) {
                 let message = replies.next().await?;
                 let read = raw::read_object::<channel::Reply>(Format::Json, &message.payload, "answer");
                 let data = read.ok().and_then(|reply| reply.data);

@@ -19,6 +19,7 @@ use super::Bus;
 use super::once::{self, Outcome};
 use super::reply::{Failed, Outgoing};
 use super::stats::Endpoint;
+use super::stream::Parts;
 use crate::call::{Answer, Call, Deadline, Origin, Over, cancelled, millis};
 use crate::config;
 use crate::router::{ChannelAnswer, ChannelCall, ChannelFailure, Router};
@@ -133,9 +134,8 @@ pub(super) fn action(
         let outcome = match taken {
             Ok((taken, _inside)) => {
                 outgoing.request_id = taken.call.origin.request_id.as_str().to_owned();
-                let outcome =
-                    AssertUnwindSafe(once::action(&bus, &router, served.spec, taken)).catch_unwind();
-                outcome.await.unwrap_or_else(|_| Outcome::Own(Err(panicked())))
+                let outcome = AssertUnwindSafe(attend(&bus, &router, served.spec, &outgoing, taken));
+                outcome.catch_unwind().await.unwrap_or_else(|_| Outcome::Own(Err(panicked())))
             }
             Err((id, failure)) => {
                 outgoing.request_id = id.as_str().to_owned();
@@ -181,6 +181,36 @@ async fn answer(bus: &Bus, served: &Served, mut outgoing: Outgoing, outcome: Out
     }
 }
 
+/// Has a call done.
+async fn attend(
+    bus: &Rc<Bus>,
+    router: &Router,
+    spec: &'static actions::Spec,
+    outgoing: &Outgoing,
+    taken: Taken,
+) -> Outcome {
+    match taken.parts {
+        None => once::action(bus, router, spec, taken).await,
+        Some(lease) => Box::pin(in_parts(bus, router, spec, outgoing, taken, lease)).await,
+    }
+}
+
+/// Has a call done whose caller hears parts of its answer before the terminal reply.
+async fn in_parts(
+    bus: &Rc<Bus>,
+    router: &Router,
+    spec: &'static actions::Spec,
+    outgoing: &Outgoing,
+    mut taken: Taken,
+    lease: Duration,
+) -> Outcome {
+    let (stream, parts) = Parts::begin(bus, outgoing.listener(&mut taken, lease));
+    taken.call.origin.stream = Some(stream);
+    let outcome = once::action(bus, router, spec, taken).await;
+    parts.end().await;
+    outcome
+}
+
 fn too_large(size: usize, most: usize) -> Failure {
     let mut details = match Failure::response("data", format!("{size} bytes, the broker carries {most}")) {
         Failure::InvalidResponse(details) => details,
@@ -197,6 +227,8 @@ pub(super) struct Taken {
     pub(super) token: Option<Token>,
     /// Whether its id is the caller's own, so that it may be a repeat.
     pub(super) named: bool,
+    /// Whether its caller wants parts, and how long work goes on when nobody hears them.
+    pub(super) parts: Option<Duration>,
     /// The failure of a call that came too late to be run.
     pub(super) late: Option<Failure>,
 }
@@ -219,7 +251,7 @@ fn take(
     let request = envelope::Request::read(format, &message.payload, spec.name, known)
         .map_err(|refused| (refused.request_id, refused.failure))?;
     let id = request.request_id;
-    if request.stream {
+    if request.stream && !spec.streams {
         return Err((id, Failure::request("stream", "this action does not stream: leave it out")));
     }
     let project = match request.project {
@@ -234,9 +266,10 @@ fn take(
         Err(late) => (Deadline { at: arrived, timeout }, Some(late)),
     };
     let named = request.timestamp.is_some();
+    let parts = request.stream.then(|| Duration::from_millis(request.lease_ms.into()));
     let payload = request.payload.into_bytes(&message.payload);
     let origin = Origin::new(id, outgoing.correlation, project, deadline);
-    Ok(Taken { call: Call { origin, format, payload }, token: request.token, named, late })
+    Ok(Taken { call: Call { origin, format, payload }, token: request.token, named, parts, late })
 }
 
 /// Runs a call to its end, or to its deadline.

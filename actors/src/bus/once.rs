@@ -91,6 +91,7 @@ async fn named(bus: &Bus, router: &Router, spec: &'static actions::Spec, taken: 
         subject: spec.name,
         project: call.origin.project.clone(),
         operator: None,
+        parts: call.origin.stream.is_some(),
         format: call.format,
         payload: call.payload.clone(),
     };
@@ -164,6 +165,7 @@ pub(super) async fn channel(
         subject: spec.name,
         project: call.origin.project.clone(),
         operator: Some(operator),
+        parts: false,
         format: call.format,
         payload: call.payload.clone(),
     };

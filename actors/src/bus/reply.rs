@@ -4,11 +4,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_nats::{HeaderMap, HeaderValue, Message, Subject};
-use protocol::envelope::{CORRELATION_ID, ERROR_NUMBER, ERROR_TEXT};
+use protocol::envelope::{CORRELATION_ID, ERROR_NUMBER, ERROR_TEXT, Token};
 use protocol::{Failure, Format, Id};
 
 use super::Bus;
-use super::intake::header;
+use super::intake::{Taken, header};
+use super::stream::Listener;
 
 /// Longest wait for a place in the client's send queue, which fills up while the broker is away.
 const SEND: Duration = Duration::from_secs(10);
@@ -65,6 +66,18 @@ impl Outgoing {
                 .unwrap_or_else(Id::generate),
             failed: None,
         })
+    }
+
+    /// Whom parts go to that come before it.
+    pub(super) fn listener(&self, taken: &mut Taken, lease: Duration) -> Listener {
+        Listener {
+            inbox: self.inbox.clone(),
+            format: self.format,
+            // Whoever knows the id could cancel it otherwise.
+            token: taken.token.get_or_insert_with(Token::generate).clone(),
+            lease,
+            origin: taken.call.origin.clone(),
+        }
     }
 
     /// Where it goes.

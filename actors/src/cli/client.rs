@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use protocol::Format;
 use protocol::envelope::{DEADLINE, PROJECT, Project};
 use protocol::format::CONTENT_TYPE;
+use protocol::stream::Part;
 use protocol::subject::Prefix;
 
 /// How long a connection may take.
@@ -129,6 +130,52 @@ impl Client {
             RequestErrorKind::MaxPayloadExceeded => Error::TooLarge,
             RequestErrorKind::Other => Error::Lost(error.to_string()),
         })
+    }
+
+    /// Sends a request to the subject that bears `name`, shows each part of the answer, and waits for the terminal reply.
+    ///
+    /// # Errors
+    /// Nobody serves it, or no answer came in time.
+    pub(crate) async fn request_in_parts(
+        &self,
+        name: &str,
+        body: Bytes,
+        terms: &Terms,
+        mut on_part: impl FnMut(&Part<'_>),
+    ) -> Result<Bytes, Error> {
+        let subject = self.prefix.subject(name);
+        let lost = |error: &dyn std::fmt::Display| Error::Lost(error.to_string());
+        let inbox = self.nats.new_inbox();
+        let mut answers = self.nats.subscribe(inbox.clone()).await.map_err(|error| lost(&error))?;
+        let sent = self.nats.publish_with_reply_and_headers(subject.clone(), inbox, headers(terms), body);
+        sent.await.map_err(|error| lost(&error))?;
+        let end = tokio::time::Instant::now() + terms.timeout + GRACE;
+        loop {
+            let answer = tokio::time::timeout_at(end, answers.next()).await;
+            let Ok(answer) = answer else {
+                return Err(Error::Late { subject, waited_ms: terms.timeout.as_millis() });
+            };
+            let Some(Message { payload, status, .. }) = answer else {
+                return Err(Error::Lost("the subscription ended".to_owned()));
+            };
+            if status == Some(StatusCode::NO_RESPONDERS) {
+                return Err(Error::NobodyServes { subject, url: self.url.clone() });
+            }
+            match serde_json::from_slice::<Part<'_>>(&payload) {
+                Ok(part) => on_part(&part),
+                Err(_) => return Ok(payload),
+            }
+        }
+    }
+
+    /// Sends a request to the subject that bears `name`, of which no answer is waited for.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub(crate) async fn tell(&self, name: &str, body: Bytes, terms: &Terms) -> Result<(), Error> {
+        let (subject, inbox) = (self.prefix.subject(name), self.nats.new_inbox());
+        let sent = self.nats.publish_with_reply_and_headers(subject, inbox, headers(terms), body);
+        sent.await.map_err(|error| Error::Lost(error.to_string()))
     }
 
     /// Sends a request to the subject that bears `name`, and takes all answers that come within `window`.

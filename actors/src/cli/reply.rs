@@ -81,6 +81,16 @@ impl Failure {
         if missing { error::NOT_FOUND } else { error::exit_status(&self.code) }
     }
 
+    /// Leaves of what the script had printed only what was not shown yet.
+    pub(crate) fn leave_of_output(&mut self, left: impl Fn(&str) -> &str) {
+        let Some(Value::Object(details)) = &mut self.details else { return };
+        let Some(Value::String(output)) = details.get("output") else { return };
+        match left(output).to_owned() {
+            nothing if nothing.is_empty() => details.remove("output"),
+            rest => details.insert("output".to_owned(), rest.into()),
+        };
+    }
+
     fn text(&self) -> String {
         let mut text = format!("{}: {}\n", self.code, self.message);
         if let Some(remediation) = &self.remediation {

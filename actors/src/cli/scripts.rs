@@ -1,19 +1,19 @@
-//! `callboard scripts`: what a node says about scripts, and running one by hand. Looking at versions is in `look`, changing
-//! scripts in `change`, files and defaults in `folder`.
+//! `callboard scripts`: what a node says about scripts. Looking at versions is in `look`, changing scripts in `change`, files and
+//! defaults in `folder`, running one by hand in `run`, what was counted in `stats`.
 
 mod change;
 mod folder;
 mod look;
+mod run;
+mod stats;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use callboard::config::Config;
 use clap::{Args, Subcommand, ValueEnum};
-use protocol::actions::Action;
 use protocol::actions::script_compile::{self, SyntaxProblem};
 use protocol::actions::script_fetch::Script;
-use protocol::actions::utility_run::UtilityRun;
 use protocol::channels::Channel;
 use protocol::channels::script_check::{self, ScriptCheck};
 use protocol::channels::script_get::{self, ScriptGet};
@@ -22,7 +22,6 @@ use protocol::envelope::Project;
 use protocol::{Format, abi, subject};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::client::{Client, Terms};
 use super::flags::Installation;
@@ -47,7 +46,7 @@ pub(crate) enum Scripts {
     /// Look for mistakes in script files, without running or saving them.
     Check(Check),
     /// Run a utility: its result goes to standard output, what it prints to standard error.
-    Run(Run),
+    Run(run::Run),
     /// List the versions of a script.
     History(look::History),
     /// Show what is different between two versions.
@@ -66,6 +65,9 @@ pub(crate) struct List {
     /// Only this kind.
     #[arg(long)]
     kind: Option<Kind>,
+    /// Show what the workers have counted of each: calls, failures, times.
+    #[arg(long)]
+    stats: bool,
     #[command(flatten)]
     question: Question,
 }
@@ -76,21 +78,6 @@ pub(crate) struct Check {
     /// The files.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    #[command(flatten)]
-    question: Question,
-}
-
-/// Which script, with what.
-#[derive(Debug, Args)]
-pub(crate) struct Run {
-    /// The script's slug, alias or id.
-    slug: String,
-    /// Its input; - reads standard input.
-    #[arg(long, value_name = "JSON")]
-    input: Option<String>,
-    /// A function other than its entrypoint.
-    #[arg(long, value_name = "NAME")]
-    entrypoint: Option<String>,
     #[command(flatten)]
     question: Question,
 }
@@ -220,10 +207,19 @@ impl List {
             Kind::Transform => abi::Kind::Transform,
             Kind::Utility => abi::Kind::Utility,
         });
-        let mut request =
-            script_list::Request { kind, limit: Some(script_list::MOST), ..script_list::Request::default() };
+        let mut request = script_list::Request {
+            kind,
+            include_stats: self.stats.then_some(true),
+            limit: Some(script_list::MOST),
+            ..script_list::Request::default()
+        };
         let asker = self.question.connect().await?;
-        let mut list = script_list::Reply { scripts: Vec::new(), errors: Vec::new(), next_cursor: None };
+        let mut list = script_list::Reply {
+            scripts: Vec::new(),
+            stats_sources: None,
+            errors: Vec::new(),
+            next_cursor: None,
+        };
         loop {
             let text = asker.ask(ScriptList::NAME, &request).await?;
             let (page, _): (script_list::Reply, &str) = match data(&text)? {
@@ -231,6 +227,7 @@ impl List {
                 Err(failure) => return Ok(failure.report()),
             };
             list.scripts.extend(page.scripts);
+            stats::join(&mut list.stats_sources, page.stats_sources);
             list.errors.extend(page.errors);
             if page.next_cursor.is_none() {
                 break;
@@ -239,8 +236,11 @@ impl List {
         }
         if self.question.json {
             self.question.print(&serde_json::to_string(&list).map_err(Error::Json)?)?;
+        } else if let Some(sources) = &list.stats_sources {
+            out::data(&stats::table(&list.scripts))?;
+            stats::sources(sources);
         } else {
-            let rows: Vec<[String; 6]> = list.scripts.into_iter().map(row).collect();
+            let rows: Vec<[String; 6]> = list.scripts.into_iter().map(|listed| row(listed.record)).collect();
             out::data(&table::lay_out(["SLUG", "KIND", "ENABLED", "VERSION", "ALIASES", "TITLE"], &rows))?;
         }
         for file in &list.errors {
@@ -311,54 +311,6 @@ fn lines(file: &str, reply: &script_compile::Reply) -> Vec<String> {
     reply.problems.iter().map(line).collect()
 }
 
-/// The payload of `utility.run` as it is sent.
-#[derive(Serialize)]
-struct RunRequest<'a> {
-    script: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    entrypoint: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    input: Option<&'a RawValue>,
-}
-
-/// The data of `utility.run`, the result as it came.
-#[derive(Deserialize)]
-struct RunReply<'a> {
-    #[serde(borrow)]
-    result: &'a RawValue,
-    stdout: String,
-    stderr: String,
-    truncated: bool,
-}
-
-impl Run {
-    async fn run(&self) -> Result<u8, Error> {
-        let input = self.input.as_deref().map(|json| call::input(Some(json))).transpose()?;
-        let request = RunRequest {
-            script: &self.slug,
-            entrypoint: self.entrypoint.as_deref(),
-            input: input.as_deref(),
-        };
-        let text = self.question.connect().await?.ask(UtilityRun::NAME, &request).await?;
-        if self.question.json {
-            self.question.print(&text)?;
-            return Ok(Reply::read(&text)?.outcome().map_or_else(|failure| failure.report(), |_| 0));
-        }
-        let (reply, _): (RunReply<'_>, &str) = match data(&text)? {
-            Ok(found) => found,
-            Err(failure) => return Ok(failure.report()),
-        };
-        for printed in [&reply.stdout, &reply.stderr].into_iter().filter(|printed| !printed.is_empty()) {
-            out::talk(printed);
-        }
-        if reply.truncated {
-            out::talk("callboard: what it printed was cut");
-        }
-        self.question.print(reply.result.get())?;
-        Ok(0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -376,14 +328,5 @@ mod tests {
         assert_eq!(lines("a.py", &broken), ["a.py:3:5: invalid syntax"]);
         let whole = script_compile::Reply { problems: Vec::new(), functions: vec!["main".to_owned()] };
         assert_eq!(lines("a.py", &whole), ["a.py: ok, functions: main"]);
-    }
-
-    #[test]
-    fn the_payload_of_a_run_is_one_that_the_node_accepts() {
-        let input = call::input(Some("[1]")).unwrap();
-        let request = RunRequest { script: "a", entrypoint: None, input: Some(&input) };
-        let text = serde_json::to_string(&request).unwrap();
-        let read: protocol::actions::utility_run::Request<'_> = serde_json::from_str(&text).unwrap();
-        assert_eq!((read.script.as_ref(), read.input.unwrap().bytes()), ("a", b"[1]".as_slice()));
     }
 }

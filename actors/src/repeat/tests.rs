@@ -10,6 +10,7 @@ fn named(id: &str, payload: &str) -> Named {
         subject: "utility.run",
         project: Project::default(),
         operator: None,
+        parts: false,
         format: Format::Json,
         payload: Bytes::copy_from_slice(payload.as_bytes()),
     }

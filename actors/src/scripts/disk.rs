@@ -14,6 +14,9 @@ pub const VERSIONS: &str = "version/";
 /// Keys of defaults that were given begin with this, then project and slug.
 pub const GIVEN: &str = "default/";
 
+/// Keys of bodies that a deletion has left begin with this, then the hash.
+pub const LEFT: &str = "left/";
+
 /// A script in the index.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Script {
@@ -63,6 +66,13 @@ pub struct Given {
     pub body: String,
     /// The version of the bundle it came with.
     pub bundle: u32,
+}
+
+/// When a deletion left a body that it may have been the last to need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// In ms since the epoch.
+    pub at: u64,
 }
 
 /// The newest form of a value.
@@ -117,6 +127,12 @@ pub fn given_key(project: &str, slug: &str) -> String {
     format!("{GIVEN}{project}/{slug}")
 }
 
+/// The key of a body that a deletion has left.
+#[must_use]
+pub fn left_key(hash: &str) -> String {
+    format!("{LEFT}{hash}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +140,7 @@ mod tests {
     /// The bytes that the first version of the program wrote. They are never changed: a new form gets a new file.
     const SCRIPT_1: &[u8] = include_bytes!("golden/script.1.json");
     const VERSION_1: &[u8] = include_bytes!("golden/version.1.json");
+    const LEFT_1: &[u8] = include_bytes!("golden/left.1.json");
     const GIVEN_1: &[u8] = include_bytes!("golden/given.1.json");
 
     #[test]
@@ -135,6 +152,8 @@ mod tests {
         let version: Version = read("k", VERSION_1).unwrap();
         assert_eq!((version.by, version.change), (By::File, Change::Changed));
         assert_eq!(write(&version), VERSION_1);
+        let left: Left = read("k", LEFT_1).unwrap();
+        assert_eq!((left.at, write(&left)), (1_790_000_000_000, LEFT_1.to_vec()));
         let given: Given = read("k", GIVEN_1).unwrap();
         assert_eq!((given.bundle, write(&given)), (1, GIVEN_1.to_vec()));
     }

@@ -4,6 +4,7 @@
 
 pub mod bodies;
 pub mod change;
+pub mod collect;
 pub mod scan;
 
 use std::cell::{Cell, RefCell};

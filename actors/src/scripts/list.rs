@@ -1,9 +1,17 @@
-//! `script:list`: the scripts of a project, page by page.
+//! `script:list`: the scripts of a project, page by page, and what the workers have counted of them.
 
+use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 
-use protocol::Problem;
-use protocol::channels::script_list::{MOST, Reply, Request, USUAL};
+use futures_util::future::join_all;
+use protocol::channels::Channel as _;
+use protocol::channels::script_list::{Listed, MOST, Reply, Request, USUAL};
+use protocol::channels::supervisor_counters::{self, Sources, SupervisorCounters};
+use protocol::counters::Figures;
+use protocol::envelope::Project;
+use protocol::script::Record;
+use protocol::{Id, Problem};
 
 use super::State;
 use super::disk::Script;
@@ -11,6 +19,8 @@ use crate::router::{ChannelAnswer, ChannelCall, ChannelFailure, ChannelOutcome};
 
 /// Longest cursor, in bytes.
 const LONGEST_CURSOR: usize = 200;
+/// How long the workers' figures are waited for: who adds them up, and who would if that one had just died, answers sooner.
+const STATS: Duration = Duration::from_secs(1);
 /// Scripts whose bodies are looked through at a time.
 const AT_ONCE: usize = 500;
 
@@ -44,8 +54,48 @@ pub async fn handle(state: Rc<State>, call: ChannelCall) -> ChannelOutcome {
         (None, Some(project)) => project.errors.clone(),
         _ => Vec::new(),
     };
-    let scripts = found.iter().map(|script| script.record.clone()).collect();
-    Ok(ChannelAnswer::of(&Reply { scripts, errors, next_cursor }))
+    let records: Vec<Record> = found.iter().map(|script| script.record.clone()).collect();
+    let (mut stats, stats_sources) = match request.include_stats {
+        Some(true) => {
+            let (stats, sources) = counted(&state, &call.origin.project, &records).await;
+            (stats, Some(sources))
+        }
+        _ => (HashMap::new(), None),
+    };
+    let listed = records.into_iter().map(|record| Listed { stats: stats.remove(&record.id), record });
+    Ok(ChannelAnswer::of(&Reply { scripts: listed.collect(), stats_sources, errors, next_cursor }))
+}
+
+/// What the workers have counted of these scripts, and which workers those are.
+async fn counted(state: &State, project: &Project, records: &[Record]) -> (HashMap<Id, Figures>, Sources) {
+    let parts = records.chunks(supervisor_counters::MOST).map(async |part| {
+        let question = supervisor_counters::Request {
+            cluster: Some(true),
+            project: Some(project.clone()),
+            scripts: Some(part.iter().map(|record| record.id).collect()),
+            ..supervisor_counters::Request::default()
+        };
+        let one_is_enough = |answers: &[supervisor_counters::Reply]| !answers.is_empty();
+        let asked = state.bus.gather_until(SupervisorCounters::NAME, &question, STATS, one_is_enough);
+        asked.await.into_iter().next()
+    });
+    let mut figures = HashMap::new();
+    let mut sources = Sources::default();
+    for answer in join_all(parts).await {
+        let Some(supervisor_counters::Reply { counted, sources: Some(of_part), .. }) = answer else {
+            sources.partial = true;
+            continue;
+        };
+        figures.extend(counted.scripts.into_iter().map(|script| (script.id, script.figures)));
+        sources.partial |= of_part.partial;
+        sources.nodes.extend(of_part.nodes);
+        sources.missing.extend(of_part.missing);
+    }
+    for names in [&mut sources.nodes, &mut sources.missing] {
+        names.sort();
+        names.dedup();
+    }
+    (figures, sources)
 }
 
 /// The first scripts after `cursor` that have the kind and the state that are asked for.

@@ -84,6 +84,18 @@ impl Objects {
         self.get(wanted).is_ok()
     }
 
+    /// Removes the content with that hash, if it is there.
+    ///
+    /// # Errors
+    /// The text is no hash, or the disk failed.
+    pub fn remove(&self, hash: &str) -> Result<(), Error> {
+        let (_, path) = self.place(hash)?;
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Keeps contents. When this returns they survive the loss of power.
     ///
     /// # Errors

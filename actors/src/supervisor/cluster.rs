@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use protocol::Id;
+use protocol::actions::Role;
 use protocol::channels::Channel as _;
 use protocol::channels::supervisor_status::{Gathering, Member, Reply, Request, SupervisorStatus};
 use protocol::heartbeat::{EVERY_MS, Heartbeat};
@@ -94,6 +95,16 @@ impl Cluster {
         let nodes = self.nodes.borrow();
         let live = nodes.values().filter(|seen| now.duration_since(seen.at) < LIVES);
         live.filter(|seen| (&seen.beat.node, seen.beat.id) < (&me.0, me.1)).count()
+    }
+
+    /// The other nodes that live and run scripts, by id and name.
+    #[must_use]
+    pub fn workers(&self) -> Vec<(Id, String)> {
+        let now = Instant::now();
+        let nodes = self.nodes.borrow();
+        let live = nodes.values().filter(|seen| now.duration_since(seen.at) < LIVES);
+        let workers = live.filter(|seen| seen.beat.roles.contains(&Role::Worker));
+        workers.map(|seen| (seen.beat.id, seen.beat.node.clone())).collect()
     }
 
     /// Notes that a node gathers.
@@ -190,8 +201,9 @@ fn small(figure: usize) -> u32 {
     u32::try_from(figure).unwrap_or(u32::MAX)
 }
 
-/// How all nodes are, if it is for this one to say. `named` is whether the question asks for it by name.
-pub(super) async fn gather(watched: &Watched, question: &str, named: bool) -> Option<Vec<Member>> {
+/// What this node says to the others when it is for this one to gather their answers. `named` is whether the question asks
+/// for it by name.
+pub(super) async fn take(watched: &Watched, question: &str, named: bool) -> Option<Gathering> {
     let me = (watched.bus.node.clone(), watched.bus.id);
     let cluster = &watched.cluster;
     // One that stops has said so: the others count without it.
@@ -205,17 +217,27 @@ pub(super) async fn gather(watched: &Watched, question: &str, named: bool) -> Op
             return None;
         }
     }
-    let gathering = Gathering { node: me.0.clone(), id: me.1, question: question.to_owned() };
+    Some(Gathering { node: me.0, id: me.1, question: question.to_owned() })
+}
+
+/// Whether another node that gathers as well is to answer.
+pub(super) fn gives_way(watched: &Watched, question: &str, named: bool) -> bool {
+    let me = (watched.bus.node.clone(), watched.bus.id);
+    !named && watched.cluster.gatherer(question).is_some_and(|by| by < me)
+}
+
+/// How all nodes are, if it is for this one to say. `named` is whether the question asks for it by name.
+pub(super) async fn gather(watched: &Watched, question: &str, named: bool) -> Option<Vec<Member>> {
+    let gathering = take(watched, question, named).await?;
     let asked = Request { gathering: Some(gathering), ..Request::default() };
     let mut answers: Vec<Reply> = watched.bus.gather(SupervisorStatus::NAME, &asked, WINDOW).await;
-    let another = cluster.gatherer(question).is_some_and(|by| by < me);
-    if another && !named {
+    if gives_way(watched, question, named) {
         return None;
     }
     // Its own may not have come in time, and it is here.
-    answers.retain(|answer| answer.id != me.1);
+    answers.retain(|answer| answer.id != watched.bus.id);
     answers.push(status::of(watched));
-    Some(cluster.members(answers, Instant::now()))
+    Some(watched.cluster.members(answers, Instant::now()))
 }
 
 #[cfg(test)]

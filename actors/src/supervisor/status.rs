@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use protocol::channels::supervisor_status::{Reply, Request};
+use protocol::channels::supervisor_status::{Gathering, Reply, Request};
 use sha2::{Digest as _, Sha256};
 
 use super::{Watched, cluster, not_here};
-use crate::router::{ChannelAnswer, ChannelCall, ChannelOutcome};
+use crate::router::{ChannelAnswer, ChannelCall, ChannelFailure, ChannelOutcome};
 
 /// Longest name of a question, in bytes.
 const LONGEST: usize = 64;
@@ -21,10 +21,7 @@ pub async fn handle(watched: Rc<Watched>, call: ChannelCall) -> ChannelOutcome {
         return Ok(ChannelAnswer::Silence);
     }
     if let Some(gathering) = request.gathering {
-        if gathering.question.len() > LONGEST || gathering.node.len() > LONGEST {
-            return Err(not_here("payload.gathering", "expected at most 64 bytes"));
-        }
-        watched.cluster.note_gathering(gathering);
+        note_gathering(&watched, gathering)?;
         return Ok(ChannelAnswer::of(&of(&watched)));
     }
     let mut reply = of(&watched);
@@ -36,8 +33,20 @@ pub async fn handle(watched: Rc<Watched>, call: ChannelCall) -> ChannelOutcome {
     Ok(ChannelAnswer::of(&reply))
 }
 
+/// Notes that a node gathers.
+///
+/// # Errors
+/// What it says of itself is too long.
+pub(super) fn note_gathering(watched: &Watched, gathering: Gathering) -> Result<(), ChannelFailure> {
+    if gathering.question.len() > LONGEST || gathering.node.len() > LONGEST {
+        return Err(not_here("payload.gathering", "expected at most 64 bytes"));
+    }
+    watched.cluster.note_gathering(gathering);
+    Ok(())
+}
+
 /// What tells this question from others on every node that hears it: where its answer goes, unreadable.
-fn question(call: &ChannelCall) -> String {
+pub(super) fn question(call: &ChannelCall) -> String {
     Sha256::digest(&call.reply_to).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -9,6 +9,7 @@ mod ask;
 mod broken;
 pub mod circuit;
 mod event;
+mod printed;
 mod release;
 mod renew;
 mod resize;

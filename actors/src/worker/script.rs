@@ -14,7 +14,7 @@ use protocol::abi::Kind;
 use protocol::actions::{Action as _, script_fetch};
 use protocol::capability::Capability;
 use protocol::frame::control::MOST_CAPABILITIES;
-use protocol::script::Record;
+use protocol::script::{Change, Record};
 use protocol::{Failure, Id};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 use crate::bus::Bus;
 use crate::call::Origin;
 use crate::config::grant::Grant;
+use crate::worker::counters::Counters;
 use crate::worker::pool::Pool;
 
 /// Longest wait for the role that keeps scripts.
@@ -143,6 +144,8 @@ type Names = HashMap<String, Option<Rc<Script>>>;
 pub struct Scripts {
     bus: Rc<Bus>,
     grants: Vec<Grant>,
+    /// What is counted of them; those that go are forgotten there too.
+    counters: Rc<Counters>,
     known: RefCell<HashMap<String, Names>>,
     /// The ids of the enabled scripts of a project's kind, in their order.
     listed: RefCell<Listed>,
@@ -174,10 +177,11 @@ impl Bodies {
 impl Scripts {
     /// Knows none yet.
     #[must_use]
-    pub fn new(bus: Rc<Bus>, grants: Vec<Grant>) -> Self {
+    pub fn new(bus: Rc<Bus>, grants: Vec<Grant>, counters: Rc<Counters>) -> Self {
         Self {
             bus,
             grants,
+            counters,
             known: RefCell::default(),
             listed: RefCell::default(),
             bodies: RefCell::default(),
@@ -361,6 +365,9 @@ impl Scripts {
                 for pool in pools.unwrap_or_default() {
                     pool.forget(&changed.project, changed.id);
                 }
+                if changed.change == Some(Change::Deleted) {
+                    self.counters.forget(&changed.project, changed.id);
+                }
             }
             Err(_) => self.forget(None),
         }
@@ -397,6 +404,8 @@ fn runnable(script: Option<Rc<Script>>, kind: Kind, name: &str) -> Result<Rc<Scr
 struct Changed {
     project: String,
     id: Id,
+    #[serde(default)]
+    change: Option<Change>,
 }
 
 /// What is told of scripts, and who has to know.

@@ -1,4 +1,5 @@
-//! `utility.run`: a script that a person runs by hand.
+//! `utility.run`: a script that a person runs by hand. Parts of a streamed answer are what it prints, on the channels `stdout`
+//! and `stderr`; the terminal reply has all of it again.
 
 use std::borrow::Cow;
 
@@ -16,6 +17,7 @@ impl Action for UtilityRun {
     const ROLE: Role = Role::Worker;
     const TIMEOUT_MS: u64 = 60_000;
     const KEEPS: bool = true;
+    const STREAMS: bool = true;
     type Request = Request<'static>;
     type Reply = Reply<'static>;
 }

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Channel;
+use super::supervisor_counters::Sources;
 use crate::abi::Kind;
 use crate::actions::Role;
+use crate::counters::Figures;
 use crate::script::Record;
 
 /// Names the types of `script:list`.
@@ -37,6 +39,9 @@ pub struct Request {
     /// Only those with this text in slug, title or body, without regard to case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// Asks for what the workers have counted of each script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include_stats: Option<bool>,
     /// At most this many, 1 to 1000; 100 if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000))]
@@ -53,13 +58,29 @@ pub struct Request {
 #[schemars(rename = "ScriptListReply")]
 pub struct Reply {
     /// What fits the request.
-    pub scripts: Vec<Record>,
+    pub scripts: Vec<Listed>,
+    /// Whose figures the scripts' `stats` are the sum of, where they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stats_sources: Option<Sources>,
     /// Files in the folder that are no scripts, and why.
     /// Only with the first page.
     pub errors: Vec<FileError>,
     /// Where the next page begins; left out with the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
+}
+
+/// A script in the list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "ListedScript")]
+pub struct Listed {
+    /// The script.
+    #[serde(flatten)]
+    pub record: Record,
+    /// What the workers have counted of it since their start, over all of its versions. Only where it was asked for; a
+    /// script that was not called has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stats: Option<Figures>,
 }
 
 /// A file that cannot be taken as a script. It is reported, never skipped in silence.

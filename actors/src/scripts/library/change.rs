@@ -9,7 +9,7 @@ use protocol::{Id, Problem};
 
 use super::scan::Look;
 use super::{Error, Event, Library, changed, key_of, now, off_thread};
-use crate::scripts::disk::{self, Script, Version};
+use crate::scripts::disk::{self, Left, Script, Version};
 use crate::scripts::file::{self, write};
 use crate::scripts::folder::write::{Order, Outcome, carry_out};
 use crate::scripts::folder::{Place, place};
@@ -299,8 +299,11 @@ impl Library {
         let mut batch = Batch::default();
         self.expect(&mut batch, &held.script);
         batch.remove(key_of(&held.script));
+        let left = disk::write(&Left { at: now() });
+        batch.put(disk::left_key(&held.script.record.content_hash), left.clone());
         for version in self.versions(project, id).await? {
             batch.remove(disk::version_key(project, id, version.record.version));
+            batch.put(disk::left_key(&version.record.content_hash), left.clone());
         }
         self.commit(batch, |index, _| index.remove(project, id)).await?;
         let changed = changed(&held.script, Change::Deleted);

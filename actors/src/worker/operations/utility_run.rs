@@ -10,7 +10,7 @@ use protocol::writer::Writer;
 use protocol::{Failure, Raw, raw};
 
 use crate::call::{Answer, Call};
-use crate::worker::{Input, State};
+use crate::worker::{Input, State, printed};
 
 /// Longest name of a function.
 const LONGEST: usize = 100;
@@ -35,7 +35,8 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
         }
     };
     let input = Input { format: call.format, bytes, origin: call.origin.clone() };
-    let returned = worker.call(&script, Function::Main, entrypoint, input).await?;
+    let running = worker.call(&script, Function::Main, entrypoint, input);
+    let returned = printed::follow(worker.pool_of(&script), &script.key, &call.origin, running).await?;
     // The cell may have sent anything: what goes on as one value must be one.
     raw::check_depth(call.format, &returned.value, raw::DEEPEST).map_err(broken)?;
     let result: Raw<'_> = raw::read(call.format, &returned.value, "result").map_err(broken)?;

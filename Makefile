@@ -73,7 +73,7 @@ check-arm: ## lints of the extension module as aarch64 has it; needs rustup targ
 .PHONY: test
 test: build $(VENV)/ready ## every suite in its short form: what continuous integration runs after check
 	$(TOLD) cargo test --workspace $(FAULTS) --locked
-	@shopt -s nullglob; for suite in python/tests/test_*.py tests/security/test_*.py; do \
+	@shopt -s nullglob; for suite in python/tests/test_*.py tests/security/test_*.py tests/counts/test_*.py; do \
 		echo "$$suite"; $(TOLD) $(VENV)/bin/python "$$suite"; done
 	$(PYTHON) scripts/check_golden.py
 
@@ -86,10 +86,13 @@ test-long: build $(VENV)/ready ## minutes of faults under load
 	$(TOLD) cargo test -p callboard-tests --features long --test faults --locked -- --nocapture
 
 .PHONY: bench
-bench: $(VENV)/ready ## round trips, throughput and memory beside an echo on the same broker; results belong in docs/benchmarks.md
+bench: $(VENV)/ready ## all figures beside an echo on the same broker, held to docs/benchmarks.md; BENCH=quick or names of parts, ROUNDS=5
 	cargo build --workspace --release --locked
+	cargo build -p callboard-cell --profile without-lock --features without-lock --locked
 	@$(TOLD) CALLBOARD_BIN="$(RELEASE)/callboard" CALLBOARD_CELL="$(RELEASE)/libcallboard_cell.so" \
-		cargo bench -p callboard-tests --bench load --bench scripts --locked
+		CALLBOARD_CELL_WITHOUT_LOCK="$(CARGO_TARGET_DIR)/without-lock/libcallboard_cell.so" \
+		BENCH="$(BENCH)" ROUNDS="$(ROUNDS)" BENCH_JSON="$(or $(BENCH_JSON),$(CARGO_TARGET_DIR)/bench.jsonl)" \
+		cargo bench --workspace --no-fail-fast --bench load $(if $(BENCH),,--bench scripts) --locked
 
 .PHONY: demo
 demo: ## builds, starts a node of its own, renders a page, runs a utility, stops

@@ -94,6 +94,36 @@ bench: $(VENV)/ready ## all figures beside an echo on the same broker, held to d
 		BENCH="$(BENCH)" ROUNDS="$(ROUNDS)" BENCH_JSON="$(or $(BENCH_JSON),$(CARGO_TARGET_DIR)/bench.jsonl)" \
 		cargo bench --workspace --no-fail-fast --bench load $(if $(BENCH),,--bench scripts) --locked
 
+CODECS := $(CARGO_TARGET_DIR)/codecs
+
+$(CODECS)/ready: tests/benches/requirements.txt
+	$(PYTHON) -m venv --clear $(CODECS)
+	$(CODECS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	touch $@
+
+.PHONY: bench-bridge
+bench-bridge: $(CODECS)/ready ## what a call across the border of Rust and Python costs, and the codec beside others
+	cargo build --workspace --release --locked
+	cargo build -p callboard-cell --profile without-lock --features without-lock,bench --lib --example bridge --locked
+	@CALLBOARD_CELL="$(RELEASE)/libcallboard_cell.so" CRITERION_HOME="$(CARGO_TARGET_DIR)/criterion" \
+		CALLBOARD_BRIDGE="$(CARGO_TARGET_DIR)/without-lock/examples/libbridge.so" $(CODECS)/bin/python python/benches/bridge.py
+
+# Each in an environment of its own; Ray is large and not to be had for every machine.
+PEERS := $(CARGO_TARGET_DIR)/peers
+
+$(PEERS)/%/ready: tests/benches/peers/%.txt
+	$(PYTHON) -m venv --clear $(PEERS)/$*
+	$(PEERS)/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	touch $@
+
+.PHONY: bench-peers
+bench-peers: $(VENV)/ready $(PEERS)/peers/ready ## the same functions in FastStream, nats-py, taskiq, Celery and Ray, beside Callboard
+	-@$(MAKE) $(PEERS)/ray/ready
+	cargo build --workspace --release --locked
+	@$(TOLD) CALLBOARD_BIN="$(RELEASE)/callboard" CALLBOARD_CELL="$(RELEASE)/libcallboard_cell.so" BENCH_PEERS="$(PEERS)" \
+		BENCH=peers ROUNDS="$(ROUNDS)" BENCH_JSON="$(or $(BENCH_JSON),$(CARGO_TARGET_DIR)/bench-peers.jsonl)" \
+		cargo bench --workspace --bench load --locked
+
 .PHONY: demo
 demo: ## builds, starts a node of its own, renders a page, runs a utility, stops
 	cargo build -p callboard -p callboard-cell --locked

@@ -25,3 +25,4 @@ mod tidy;
 mod traces;
 mod transforms;
 mod utility;
+mod warm;

@@ -3,7 +3,7 @@
 //! machine; a second echo, measured as if it were a system, shows the noise. Ends with an error if a threshold of
 //! docs/benchmarks.md is missed.
 //!
-//! What is measured: `calls`, `page`, `pipe`, `starts`, `neighbours`, `thousand`, `memory`. Around them: `plan` (how much),
+//! What is measured: `calls`, `page`, `pipe`, `starts`, `neighbours`, `thousand`, `memory`; and apart, `peers`. Around them: `plan` (how much),
 //! `client` (load over NATS), `echo` (the reference), `fixtures`, `latencies`, `report`, `thresholds`.
 
 mod calls;
@@ -14,6 +14,7 @@ mod latencies;
 mod memory;
 mod neighbours;
 mod page;
+mod peers;
 mod pipe;
 mod plan;
 mod report;
@@ -68,10 +69,17 @@ async fn measure(plan: &Plan) -> ExitCode {
     if plan.has("memory") {
         memory::measure(&url, &mut report).await;
     }
+    if plan.peers() {
+        peers::measure(plan, &mut report).await;
+    }
     if let Some(path) = &plan.json {
         report.write(path, &HashMap::from([("machine", machine)]));
         eprintln!("figures as JSON lines: {}", path.display());
     }
     thresholds::print_noise(&report);
-    if thresholds::judge(&report, plan.whole()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let (heading, whole) = match plan.peers() {
+        true => ("## Thresholds beside peers", false),
+        false => ("## Thresholds", plan.whole()),
+    };
+    if thresholds::judge(&report, heading, whole) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

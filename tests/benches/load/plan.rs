@@ -15,7 +15,10 @@ pub(crate) struct Plan {
     pub(crate) json: Option<PathBuf>,
 }
 
-/// Every part, in the order in which they run.
+/// A part that only runs by itself: it needs programs of others.
+const PEERS: &str = "peers";
+
+/// Every other part, in the order in which they run.
 pub(crate) const PARTS: [&str; 7] = ["calls", "page", "pipe", "starts", "neighbours", "thousand", "memory"];
 
 impl Plan {
@@ -30,7 +33,7 @@ impl Plan {
         let quick = words.iter().any(|word| word == "quick");
         let mut parts: Vec<String> = words.into_iter().filter(|word| word != "quick").collect();
         for part in &parts {
-            assert!(PARTS.contains(&part.as_str()), "BENCH: no part {part}; there are quick, {}", PARTS.join(", "));
+            assert!(part == PEERS || PARTS.contains(&part.as_str()), "BENCH: no part {part}; there are quick, {}", PARTS.join(", "));
         }
         if quick && parts.is_empty() {
             parts = PARTS.iter().take(3).map(|part| (*part).to_owned()).collect();
@@ -44,6 +47,11 @@ impl Plan {
     /// Whether a part runs.
     pub(crate) fn has(&self, part: &str) -> bool {
         self.parts.is_empty() || self.parts.iter().any(|wanted| wanted == part)
+    }
+
+    /// Whether the peers are measured, and nothing else.
+    pub(crate) fn peers(&self) -> bool {
+        self.parts.iter().any(|wanted| wanted == PEERS)
     }
 
     /// Whether every part runs with all its requests.

@@ -1,11 +1,9 @@
-//! What the figures may be: the table under *Thresholds* in docs/benchmarks.md is read, not repeated. A run that misses a
+//! What the figures may be: the table under a heading of docs/benchmarks.md is read, not repeated. A run that misses a
 //! line of it fails and says which.
 
 use harness::tools;
 
 use crate::report::{self, Report, Unit};
-
-const HEADING: &str = "## Thresholds";
 
 /// One line of the table.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,14 +18,15 @@ struct Threshold {
     limit: f64,
 }
 
-/// Prints every line that this run can judge, and says whether all of them are kept. A `whole` run must know every figure.
+/// Prints every line under `heading` that this run can judge, and says whether all of them are kept. A `whole` run must know
+/// every figure.
 ///
 /// # Panics
 /// The table cannot be read.
-pub(crate) fn judge(report: &Report, whole: bool) -> bool {
+pub(crate) fn judge(report: &Report, heading: &str, whole: bool) -> bool {
     let path = tools::repository().join("docs/benchmarks.md");
     let text = std::fs::read_to_string(&path).expect("docs/benchmarks.md");
-    let thresholds = read(&text);
+    let thresholds = read(&text, heading);
     assert!(!thresholds.is_empty(), "docs/benchmarks.md has no thresholds");
     println!("\nthresholds");
     let mut kept = true;
@@ -57,9 +56,10 @@ pub(crate) fn judge(report: &Report, whole: bool) -> bool {
 }
 
 /// The table's lines: `` | `figure` | ≤ 1.15 × | why | ``.
-fn read(text: &str) -> Vec<Threshold> {
-    let (_, section) = text.split_once(HEADING).expect("the heading of the thresholds");
-    let section = section.split("\n## ").next().unwrap_or_default();
+fn read(text: &str, heading: &str) -> Vec<Threshold> {
+    let mut sections = text.split("\n## ").map(|section| section.split_once('\n').unwrap_or_default());
+    let wanted = heading.trim_start_matches("## ");
+    let (_, section) = sections.find(|(title, _)| *title == wanted).expect("the heading of the thresholds");
     let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
     rows.map(|row| of_row(row).unwrap_or_else(|| panic!("docs/benchmarks.md: not a threshold: {row}"))).collect()
 }

@@ -45,14 +45,16 @@ class Stage:
         self.port = int(re.match(r"ready nats://[^:]*:(\d+) ", self.node.stdout.readline())[1])
         self.wire = Wire(self.port)
 
-    def close(self):
-        """Stops the node; its exit status."""
+    def stop(self):
+        """Asks the node to stop."""
         self.node.send_signal(signal.SIGTERM)
-        status = self.node.wait(PATIENCE)
+
+    def close(self):
+        """Clears up behind a node that has stopped."""
+        self.node.wait(PATIENCE)
         self.node.stdout.close()
         self.wire.close()
         self.folder.cleanup()
-        return status
 
 
 class Wire:

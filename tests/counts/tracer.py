@@ -6,6 +6,7 @@ import collections
 import ctypes
 import os
 import signal
+import struct
 import sys
 import threading
 from pathlib import Path
@@ -21,6 +22,8 @@ AT_CALL = signal.SIGTRAP | 0x80
 # Every process that this thread traces, and none that another thread has started.
 WALL, WNOTHREAD = 0x40000000, 0x20000000
 ENTRY = 1
+# A write of one number of eight bytes: to an eventfd, by which a runtime wakes itself.
+WAKE, COUNTER = "wake", 8
 NAMES = {number: name for name, number in numbers_of_calls.here().items()}
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -40,6 +43,7 @@ class Tracer:
 
     def __init__(self, pid, children=False):
         self.counts = collections.defaultdict(collections.Counter)
+        self.ended = {}
         self.pid, self.children = pid, children
         self.attached, self.failed = threading.Event(), None
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -54,11 +58,14 @@ class Tracer:
         work()
         after = self.counts[pid].copy()
         after.subtract(before)
-        return {NAMES.get(number, str(number)): count for number, count in after.items() if count}
+        return {name: count for name, count in after.items() if count}
 
     def join(self):
-        """Waits until all that is traced has ended."""
+        """Waits until all that is traced has ended; the exit status of the process. Nobody else may wait for it before:
+        who does takes stops that this has to see.
+        """
         self.thread.join(30)
+        return os.waitstatus_to_exitcode(self.ended[self.pid])
 
     def _run(self):
         try:
@@ -77,6 +84,8 @@ class Tracer:
                 return
             if os.WIFSTOPPED(status):
                 self._stopped(pid, status)
+            else:
+                self.ended[pid] = status
 
     def _stopped(self, pid, status):
         what, event = os.WSTOPSIG(status), status >> 16
@@ -94,5 +103,6 @@ class Tracer:
         info = (ctypes.c_uint8 * 128)()
         size = libc.ptrace(GET_SYSCALL_INFO, pid, ctypes.c_void_p(len(info)), ctypes.cast(info, ctypes.c_void_p))
         if size > 0 and info[0] == ENTRY:
-            number = int.from_bytes(bytes(info[24:32]), "little")
-            self.counts[pid][number] += 1
+            number, *arguments = struct.unpack_from("<QQQQ", info, 24)
+            name = NAMES.get(number, str(number))
+            self.counts[pid][WAKE if name == "write" and arguments[2] == COUNTER else name] += 1

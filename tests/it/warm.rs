@@ -39,7 +39,11 @@ async fn each_of_more_scripts_than_warm_cells_answers_for_itself() {
                 let payload = json!({"script": format!("s{number}"), "input": asked});
                 let answer = stage.client.call("utility.run", &payload).await;
                 let result = &answer.data()["result"];
-                assert_eq!((&result[0], &result[1]), (&json!(format!("script {number}")), &asked), "{result}");
+                assert_eq!(
+                    (&result[0], &result[1]),
+                    (&json!(format!("script {number}")), &asked),
+                    "{result}"
+                );
                 for seen in result[2].as_array().expect("what the cell was called with") {
                     let seen = seen.as_str().expect("text");
                     assert!(seen.ends_with(&format!("of {number}")), "a call of another script: {result}");

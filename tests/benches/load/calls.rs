@@ -37,8 +37,7 @@ fn systems() -> Vec<System> {
     let heavy = fixtures::render("heavy", &fixtures::heavy(), false);
     let render = |payload| Request::json("macro.render", &payload);
     let packed = |payload| Request::packed("macro.render", &payload);
-    let system =
-        |row, request, against, sequential, many| System { row, request, against, sequential, many };
+    let system = |row, request, against, sequential, many| System { row, request, against, sequential, many };
     let (small, large) = ("echo", "echo of 11 KB");
     vec![
         system(small, render(simple(true)).to("echo.a"), small, 2_000, LIGHT),
@@ -77,8 +76,9 @@ pub(crate) async fn measure(plan: &Plan, url: &str, report: &mut Report) {
         fresh(plan, &client, report).await;
     }
     compare(&systems, report);
-    report
-        .print("calls: the median of the rounds, between what they lay, and the ratio to the echo of the same round");
+    report.print(
+        "calls: the median of the rounds, between what they lay, and the ratio to the echo of the same round",
+    );
     assert_eq!(node.stop().code, Some(0), "the node stops cleanly");
 }
 
@@ -86,8 +86,12 @@ async fn one_round(plan: &Plan, client: &Client, system: &System, report: &mut R
     let latencies = client.sequential(&system.request, plan.some(system.sequential)).await;
     latencies.into_report(report, system.row, &[50, 95, 99]);
     for (outstanding, count) in system.many {
-        let rate = client.many(&system.request, plan.some(*count), *outstanding).await;
-        report.add(&format!("{} / {outstanding} outstanding", system.row), Unit::Rate, rate);
+        let done = client.many(&system.request, plan.some(*count), *outstanding).await;
+        report.add(&format!("{} / {outstanding} outstanding", system.row), Unit::Rate, done.rate);
+        if *outstanding > 64 && !system.row.starts_with("echo") {
+            let name = format!("{} / refused of {outstanding}", system.row);
+            report.add(&name, Unit::Share, done.refused as f64 / plan.some(*count) as f64);
+        }
     }
 }
 
@@ -110,18 +114,15 @@ async fn batches(client: &Client, report: &mut Report) {
 async fn fresh(plan: &Plan, client: &Client, report: &mut Report) {
     let request = Request::json("macro.render", &fixtures::render("fresh", &fixtures::simple(), true));
     client.sequential(&request, plan.some(60)).await.into_report(report, "fresh cell", &[50, 95]);
-    let rate = client.many(&request, plan.some(90), 8).await;
-    report.add("fresh cell / 8 outstanding", Unit::Rate, rate);
+    let done = client.many(&request, plan.some(90), 8).await;
+    report.add("fresh cell / 8 outstanding", Unit::Rate, done.rate);
 }
 
 fn compare(systems: &[System], report: &mut Report) {
     let columns = ["p50", "p95", "p99", "64 outstanding", "256 outstanding"];
     for system in systems.iter().filter(|system| system.row != system.against) {
         for column in columns {
-            report.against(
-                &format!("{} / {column}", system.row),
-                &format!("{} / {column}", system.against),
-            );
+            report.against(&format!("{} / {column}", system.row), &format!("{} / {column}", system.against));
         }
     }
     report.against("macro.renderMany of 100 / contexts", "simple, raw / 64 outstanding");

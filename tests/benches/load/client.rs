@@ -49,6 +49,15 @@ impl Request {
     }
 }
 
+/// What became of many requests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Done {
+    /// Successes a second.
+    pub(crate) rate: f64,
+    /// Requests that were refused and sent again.
+    pub(crate) refused: usize,
+}
+
 impl Client {
     pub(crate) async fn connect(url: &str) -> Self {
         Self { nats: async_nats::connect(url).await.expect("a connection") }
@@ -78,20 +87,23 @@ impl Client {
         latencies
     }
 
-    /// Requests with `outstanding` under way at a time; gives replies a second.
-    pub(crate) async fn many(&self, request: &Request, count: usize, outstanding: usize) -> f64 {
+    /// Requests with `outstanding` under way at a time. One that is refused for want of a place is sent again.
+    pub(crate) async fn many(&self, request: &Request, count: usize, outstanding: usize) -> Done {
         let (inbox, mut replies) = self.inbox().await;
         let begun = Instant::now();
-        for number in 0..outstanding.min(count) {
-            self.publish(request, &inbox, number).await;
-        }
-        for done in 1..=count {
-            next(&mut replies).await;
-            if done + outstanding <= count {
-                self.publish(request, &inbox, done + outstanding).await;
+        let (mut sent, mut done, mut refused) = (0, 0, 0);
+        while done < count {
+            while sent - done - refused < outstanding.min(count - done) {
+                self.publish(request, &inbox, sent).await;
+                sent += 1;
+            }
+            if is_answered(&reply(&mut replies).await) {
+                done += 1;
+            } else {
+                refused += 1;
             }
         }
-        count as f64 / begun.elapsed().as_secs_f64()
+        Done { rate: count as f64 / begun.elapsed().as_secs_f64(), refused }
     }
 
     /// Requests at a fixed rate for a time, however late replies are; each of `requests` in its turn.
@@ -149,11 +161,23 @@ impl Client {
     }
 }
 
-/// The next reply, which must be a success: a failure must not pass for speed.
-async fn next(replies: &mut Subscriber) -> Message {
+/// The next reply.
+async fn reply(replies: &mut Subscriber) -> Message {
     let reply = tokio::time::timeout(PATIENCE, replies.next()).await;
-    let reply = reply.expect("a reply in time").expect("a reply");
-    let failed = reply.headers.as_ref().is_some_and(|headers| headers.get("Nats-Service-Error").is_some());
-    assert!(!failed && reply.status.is_none(), "not a success: {:?}", reply.payload);
+    reply.expect("a reply in time").expect("a reply")
+}
+
+/// The next reply, which must be a success.
+async fn next(replies: &mut Subscriber) -> Message {
+    let reply = reply(replies).await;
+    assert!(is_answered(&reply), "refused: {:?}", reply.payload);
     reply
+}
+
+/// Whether a reply is a success; `OVERLOADED` is none, and any other failure must not pass for speed.
+fn is_answered(reply: &Message) -> bool {
+    let error = reply.headers.as_ref().and_then(|headers| headers.get(protocol::envelope::ERROR_TEXT));
+    let refused = error.is_some_and(|text| text.as_str().starts_with("OVERLOADED"));
+    assert!(refused || (error.is_none() && reply.status.is_none()), "not a success: {:?}", reply.payload);
+    !refused
 }

@@ -57,7 +57,8 @@ fn media() -> Vec<Value> {
 
 /// The context of the heavy macro.
 pub(crate) fn heavy() -> Value {
-    let text = "the quick brown fox jumps over the lazy dog and runs along the river until evening comes ".repeat(4);
+    let text =
+        "the quick brown fox jumps over the lazy dog and runs along the river until evening comes ".repeat(4);
     script::context(&json!({"text": text, "turns": 200}))
 }
 
@@ -96,8 +97,9 @@ impl Page {
             macros.push(("tag_cloud", json!({"width": 640, "height": 320 + number})));
             macros.push(("photo_archive", json!({"year": 2024, "month": 5 + number})));
         }
-        let tags: Vec<Value> =
-            (0..30).map(|number| json!({"name": format!("tag {number}"), "count": 1 + number * 3 % 17})).collect();
+        let tags: Vec<Value> = (0..30)
+            .map(|number| json!({"name": format!("tag {number}"), "count": 1 + number * 3 % 17}))
+            .collect();
         let mut content = String::from("# A page\n");
         for (slug, params) in &macros {
             let words: Vec<String> = params

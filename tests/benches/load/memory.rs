@@ -32,7 +32,7 @@ pub(crate) async fn measure(url: &str, report: &mut Report) {
     add(report, "node, idle", node.pid());
     let client = Client::connect(url).await;
     let request = fixtures::simple_request();
-    client.many(&request, 20_000, 64).await;
+    let _done = client.many(&request, 20_000, 64).await;
     add(report, "node", node.pid());
     let cells: Vec<u32> = node.cells().iter().map(|cell| cell.pid).collect();
     for process in node.family() {

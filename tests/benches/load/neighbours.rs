@@ -24,11 +24,12 @@ const SCRIPTS: usize = 4;
 
 /// Measures the neighbours' times, with deaths and without, in turns.
 pub(crate) async fn measure(plan: &Plan, url: &str, report: &mut Report) {
-    let mut options =
-        Options::new().setting("WORKER__CIRCUIT_DEATHS", "0").script("dies.py", script::render("dies", DIES));
+    let mut options = Options::new()
+        .setting("WORKER__CIRCUIT_DEATHS", "0")
+        .script("a/dies.py", script::render("dies", DIES));
     for number in 0..SCRIPTS {
         let slug = format!("neighbour_{number}");
-        options = options.script(&format!("{slug}.py"), script::render(&slug, fixtures::SIMPLE));
+        options = options.script(&format!("b/{slug}.py"), script::render(&slug, fixtures::SIMPLE));
     }
     let node = Node::start(url, &options);
     let client = Client::connect(url).await;
@@ -51,7 +52,9 @@ pub(crate) async fn measure(plan: &Plan, url: &str, report: &mut Report) {
         let name = |row: &str| format!("{row} / {column}");
         report.against(&name("neighbours of 20 deaths a second"), &name("neighbours, nobody dies"));
     }
-    report.print("a project with 500 requests a second beside another one's script that dies 20 times a second");
+    report.print(
+        "a project with 500 requests a second beside another one's script that dies 20 times a second",
+    );
     assert_eq!(node.stop().code, Some(0), "the node stops cleanly");
 }
 

@@ -73,7 +73,7 @@ pub(crate) async fn measure(plan: &Plan, report: &mut Report) {
         for (number, (kind, context)) in kinds.iter().enumerate() {
             let payload = fixtures::render(kind, context, true);
             let count = plan.some([20_000, 6_000][number]);
-            let ours = client.many(&Request::json("macro.render", &payload), count, OUTSTANDING).await;
+            let ours = client.many(&Request::json("macro.render", &payload), count, OUTSTANDING).await.rate;
             let mut rates = vec![("Callboard", ours)];
             for peer in &mut peers {
                 rates.push((peer.name, peer.round(&client, &payload, plan.some(peer.counts[number])).await));
@@ -148,7 +148,9 @@ impl Peer {
     /// Calls a second.
     async fn round(&mut self, client: &Client, payload: &Value, count: usize) -> f64 {
         match self.speaks {
-            Speaks::Nats(subject) => client.many(&Request::json(subject, payload), count, OUTSTANDING).await,
+            Speaks::Nats(subject) => {
+                client.many(&Request::json(subject, payload), count, OUTSTANDING).await.rate
+            }
             Speaks::Own => {
                 let told = json!({"request": payload, "count": count, "outstanding": OUTSTANDING});
                 let process = self.processes.first_mut().expect("its process");

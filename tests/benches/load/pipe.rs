@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use callboard::call::{Cancel, Deadline, Origin};
 use callboard::worker::ask::Asker;
-use callboard::worker::job::{Done, Work};
+use callboard::worker::job::{Done, Outcome, Work};
 use callboard::worker::pool::{Bounds, Pool, Runs, circuit};
 use callboard::worker::{python, script, zygote};
 use futures_util::StreamExt as _;
@@ -47,12 +47,14 @@ pub(crate) async fn measure(plan: &Plan, report: &mut Report) {
     let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| all.is_set(*core)).collect();
     let mut pools = vec![Cells::start("cell", tools::cell(), false).await];
     if let Some(path) = without_lock() {
+        is_refused(&path).await;
         pools.push(Cells::start("cell without the lock", path, true).await);
     }
     for round in 1..=plan.rounds {
         eprintln!("pipe: round {round} of {}", plan.rounds);
         // Who comes first has another neighbour before it: they take turns.
-        let order: Vec<&Cells> = if round % 2 == 0 { pools.iter().rev().collect() } else { pools.iter().collect() };
+        let order: Vec<&Cells> =
+            if round % 2 == 0 { pools.iter().rev().collect() } else { pools.iter().collect() };
         for cells in order {
             keep_to(std::process::id(), &[cores[0]]);
             for (column, core) in [("one core", cores.first()), ("two cores", cores.get(1))] {
@@ -79,9 +81,20 @@ pub(crate) async fn measure(plan: &Plan, report: &mut Report) {
 
 /// An extension module that locks nothing; `make bench` builds it.
 fn without_lock() -> Option<PathBuf> {
-    let path = PathBuf::from(std::env::var_os("CALLBOARD_CELL_WITHOUT_LOCK").filter(|path| !path.is_empty())?);
+    let path =
+        PathBuf::from(std::env::var_os("CALLBOARD_CELL_WITHOUT_LOCK").filter(|path| !path.is_empty())?);
     assert!(path.exists(), "CALLBOARD_CELL_WITHOUT_LOCK names no file: {}", path.display());
     Some(path)
+}
+
+/// No pool runs anything in a cell that reports no lock, unless it is told to.
+async fn is_refused(extension: &Path) {
+    let pool = Pool::new(bounds(false), command(extension).await, Asker::Nobody);
+    pool.ready().await;
+    let cells = Cells { name: "", pool, runs: Runs::Script(Rc::new(simple())), family: Vec::new() };
+    let outcome = cells.try_call().await;
+    assert!(format!("{outcome:?}").contains("not_locked"), "{outcome:?}");
+    cells.pool.stop().await;
 }
 
 fn keep_to(pid: u32, cores: &[usize]) {
@@ -128,6 +141,11 @@ impl Cells {
     }
 
     async fn call(&self) {
+        let outcome = self.try_call().await;
+        assert!(matches!(outcome, Ok(Done::Returned(_))), "{outcome:?}");
+    }
+
+    async fn try_call(&self) -> Outcome {
         let input = Bytes::from_static(br#"{"env":{"isPreview":false},"params":{"name":"reader"}}"#);
         let (deadline, cancel) = (Deadline::within(Duration::from_secs(5)), Cancel::default());
         let origin = Origin {
@@ -139,8 +157,7 @@ impl Cells {
         };
         let (function, format) = (Function::Render, Format::Json);
         let work = Work::Call { function, entrypoint: None, format, input, origin };
-        let outcome = self.pool.run(self.runs.clone(), work, deadline, cancel).await;
-        assert!(matches!(outcome, Ok(Done::Returned(_))), "{outcome:?}");
+        self.pool.run(self.runs.clone(), work, deadline, cancel).await
     }
 }
 

@@ -33,7 +33,11 @@ impl Plan {
         let quick = words.iter().any(|word| word == "quick");
         let mut parts: Vec<String> = words.into_iter().filter(|word| word != "quick").collect();
         for part in &parts {
-            assert!(part == PEERS || PARTS.contains(&part.as_str()), "BENCH: no part {part}; there are quick, {}", PARTS.join(", "));
+            assert!(
+                part == PEERS || PARTS.contains(&part.as_str()),
+                "BENCH: no part {part}; there are quick, {}",
+                PARTS.join(", ")
+            );
         }
         if quick && parts.is_empty() {
             parts = PARTS.iter().take(3).map(|part| (*part).to_owned()).collect();

@@ -17,6 +17,8 @@ pub(crate) enum Unit {
     Rate,
     /// Bytes.
     Memory,
+    /// Of one.
+    Share,
 }
 
 #[derive(Debug)]
@@ -154,6 +156,7 @@ impl Unit {
             Self::Time => "seconds",
             Self::Rate => "per second",
             Self::Memory => "bytes",
+            Self::Share => "share",
         }
     }
 }
@@ -168,5 +171,6 @@ pub(crate) fn show(unit: Unit, number: f64) -> String {
         Unit::Time => format!("{number:.2} s"),
         Unit::Rate => format!("{number:.0}/s"),
         Unit::Memory => format!("{:.1} MB", number / 1e6),
+        Unit::Share => format!("{:.1} %", number * 1e2),
     }
 }

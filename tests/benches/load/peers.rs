@@ -129,11 +129,9 @@ fn start(url: &str) -> Vec<Peer> {
         }
         None => println!("not measured: Celery on Redis; apt-get install redis-server"),
     }
-    if environment("ray").is_some() {
-        let ray = Process::start("ray", "ray_actors.py", &[], &[], None);
-        peers.push(own("Ray actors", ray, [2_000, 1_000]));
-    } else {
-        println!("not measured: Ray, which could not be installed here");
+    match environment("ray").and_then(|_| Process::try_start("ray", "ray_actors.py", &[], &[], None)) {
+        Some(ray) => peers.push(own("Ray actors", ray, [2_000, 1_000])),
+        None => println!("not measured: Ray, which could not be installed or does not start here"),
     }
     peers
 }
@@ -170,6 +168,18 @@ impl Process {
         variables: &[(&str, &str)],
         server: Option<Server>,
     ) -> Self {
+        let process = Self::try_start(packages, script, arguments, variables, server);
+        process.unwrap_or_else(|| panic!("{script} did not get ready"))
+    }
+
+    /// None if it ends before it is ready.
+    fn try_start(
+        packages: &str,
+        script: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+        server: Option<Server>,
+    ) -> Option<Self> {
         let python = environment(packages).expect("run `make bench-peers`");
         let folder = tools::repository().join("tests/benches/peers");
         let mut child = Command::new(python)
@@ -184,9 +194,7 @@ impl Process {
         let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let makes_rounds = arguments.is_empty();
         let mut process = Self { child, stdin, stdout, makes_rounds, _server: server };
-        let line = process.line();
-        assert_eq!(line, "ready", "{script}");
-        process
+        (process.line() == "ready").then_some(process)
     }
 
     /// The next line that it writes; blocks, as the peer is all that runs then.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import rounds
 
-os.environ.update(RAY_USAGE_STATS_ENABLED="0", PYTHONPATH=str(Path(__file__).parent))
+os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_raylet_start_wait_time_s="120", PYTHONPATH=str(Path(__file__).parent))
 
 import ray  # noqa: E402
 

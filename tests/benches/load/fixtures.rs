@@ -44,12 +44,12 @@ fn media() -> Vec<Value> {
             "mime": "image/jpeg",
             "title": format!("Picture number {number}"),
             "alt": null,
-            "caption": if number % 10 == 0 { "Ein schöner Tag" } else { "A walk along the river, \"late\" in June" },
+            "caption": if number.is_multiple_of(10) { "Ein schöner Tag" } else { "A walk along the river, \"late\" in June" },
             "createdAt": 1_718_000_000 + number * 3_601,
             "postId": format!("post-{}", number % 7),
             "width": 1_920 - number,
             "ratio": 1.5 + number as f64 / 7.0,
-            "public": number % 3 != 0,
+            "public": !number.is_multiple_of(3),
         })
     };
     (0..50).map(one).collect()

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
+/// What a megabyte is here: as `/proc` counts, in powers of two.
+pub(crate) const MEGABYTE: f64 = 1_048_576.0;
+
 /// What a number counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -170,7 +173,7 @@ pub(crate) fn show(unit: Unit, number: f64) -> String {
         Unit::Time if number < 0.99995 => format!("{:.1} ms", number * 1e3),
         Unit::Time => format!("{number:.2} s"),
         Unit::Rate => format!("{number:.0}/s"),
-        Unit::Memory => format!("{:.1} MB", number / 1e6),
+        Unit::Memory => format!("{:.1} MB", number / MEGABYTE),
         Unit::Share => format!("{:.1} %", number * 1e2),
     }
 }

@@ -3,7 +3,7 @@
 
 use harness::tools;
 
-use crate::report::{self, Report};
+use crate::report::{self, MEGABYTE, Report};
 
 /// One line of the table.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,7 +84,7 @@ fn of_row(row: &str) -> Option<Threshold> {
         "µs" => 1e-6,
         "ms" => 1e-3,
         "s" => 1.0,
-        "MB" => 1e6,
+        "MB" => MEGABYTE,
         _ => return None,
     };
     let limit = number.parse::<f64>().ok()? * scale;

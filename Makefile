@@ -73,7 +73,7 @@ check-arm: ## lints of the extension module as aarch64 has it; needs rustup targ
 .PHONY: test
 test: build $(VENV)/ready ## every suite in its short form: what continuous integration runs after check
 	$(TOLD) cargo test --workspace $(FAULTS) --locked
-	@shopt -s nullglob; for suite in python/tests/test_*.py tests/security/test_*.py; do \
+	@shopt -s nullglob; for suite in python/tests/test_*.py tests/security/test_*.py tests/counts/test_*.py; do \
 		echo "$$suite"; $(TOLD) $(VENV)/bin/python "$$suite"; done
 	$(PYTHON) scripts/check_golden.py
 
@@ -86,10 +86,43 @@ test-long: build $(VENV)/ready ## minutes of faults under load
 	$(TOLD) cargo test -p callboard-tests --features long --test faults --locked -- --nocapture
 
 .PHONY: bench
-bench: $(VENV)/ready ## round trips, throughput and memory beside an echo on the same broker; results belong in docs/benchmarks.md
+bench: $(VENV)/ready ## all figures beside an echo on the same broker, held to docs/benchmarks.md; BENCH=quick or names of parts, ROUNDS=5
 	cargo build --workspace --release --locked
+	cargo build -p callboard-cell --profile without-lock --features without-lock --locked
 	@$(TOLD) CALLBOARD_BIN="$(RELEASE)/callboard" CALLBOARD_CELL="$(RELEASE)/libcallboard_cell.so" \
-		cargo bench -p callboard-tests --bench load --bench scripts --bench site --locked
+		CALLBOARD_CELL_WITHOUT_LOCK="$(CARGO_TARGET_DIR)/without-lock/libcallboard_cell.so" \
+		BENCH="$(BENCH)" ROUNDS="$(ROUNDS)" BENCH_JSON="$(or $(BENCH_JSON),$(CARGO_TARGET_DIR)/bench.jsonl)" \
+		cargo bench --workspace --no-fail-fast --bench load $(if $(BENCH),,--bench scripts --bench site) --locked
+
+CODECS := $(CARGO_TARGET_DIR)/codecs
+
+$(CODECS)/ready: tests/benches/requirements.txt
+	$(PYTHON) -m venv --clear $(CODECS)
+	$(CODECS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	touch $@
+
+.PHONY: bench-bridge
+bench-bridge: $(CODECS)/ready ## what a call across the border of Rust and Python costs, and the codec beside others
+	cargo build --workspace --release --locked
+	cargo build -p callboard-cell --profile without-lock --features without-lock,bench --lib --example bridge --locked
+	@CALLBOARD_CELL="$(RELEASE)/libcallboard_cell.so" CRITERION_HOME="$(CARGO_TARGET_DIR)/criterion" \
+		CALLBOARD_BRIDGE="$(CARGO_TARGET_DIR)/without-lock/examples/libbridge.so" $(CODECS)/bin/python python/benches/bridge.py
+
+# Each in an environment of its own; Ray is large and not to be had for every machine.
+PEERS := $(CARGO_TARGET_DIR)/peers
+
+$(PEERS)/%/ready: tests/benches/peers/%.txt
+	$(PYTHON) -m venv --clear $(PEERS)/$*
+	$(PEERS)/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	touch $@
+
+.PHONY: bench-peers
+bench-peers: $(VENV)/ready $(PEERS)/peers/ready ## the same functions in FastStream, nats-py, taskiq, Celery and Ray, beside Callboard
+	-@$(MAKE) $(PEERS)/ray/ready
+	cargo build --workspace --release --locked
+	@$(TOLD) CALLBOARD_BIN="$(RELEASE)/callboard" CALLBOARD_CELL="$(RELEASE)/libcallboard_cell.so" BENCH_PEERS="$(PEERS)" \
+		BENCH=peers ROUNDS="$(ROUNDS)" BENCH_JSON="$(or $(BENCH_JSON),$(CARGO_TARGET_DIR)/bench-peers.jsonl)" \
+		cargo bench --workspace --bench load --locked
 
 .PHONY: demo
 demo: ## builds, starts a node of its own, renders a page, runs a utility, stops

@@ -109,10 +109,17 @@ const LAYERS: [Layer; 10] = [
     Layer { name: "seccomp", apply: seccomp::apply },
 ];
 
+/// What a cell cannot run without: it puts pipe and page where they belong.
+const NEEDED: &str = "descriptors";
+
+/// Whether this build locks its cells. One that does not is for measuring what the lock costs; no node runs a script in it,
+/// since its cells do not report the layers that a node requires.
+pub(crate) const IN_FORCE: bool = cfg!(not(feature = "without-lock"));
+
 /// Locks this process for good; the pipe under its new number, and the names of the layers in force.
 pub(crate) fn apply(lock: Lock) -> (OwnedFd, Vec<String>) {
-    let layers =
-        LAYERS.iter().filter(|layer| (layer.apply)(&lock).is_ok()).map(|layer| layer.name.to_owned());
+    let wanted = LAYERS.iter().filter(|layer| IN_FORCE || layer.name == NEEDED);
+    let layers = wanted.filter(|layer| (layer.apply)(&lock).is_ok()).map(|layer| layer.name.to_owned());
     let layers = layers.collect();
     (descriptors::pipe(lock), layers)
 }

@@ -27,3 +27,4 @@ mod tidy;
 mod traces;
 mod transforms;
 mod utility;
+mod warm;

@@ -362,6 +362,22 @@ impl Pool {
 
     /// Gives a cell's place back if nothing stands in its pipe, and lets others have it.
     fn rest(&self, cell: &Rc<Cell>) {
+        self.give_place_back(cell);
+        self.serve_waiting();
+        self.pump(&cell.key);
+        self.keep_at_most(self.size.get().warm, None);
+    }
+
+    /// Lets a cell that has just become ready serve what it was started for, and only then others have its place: they
+    /// would start cells of their own and push this one out unused, and with more scripts than cells none would ever serve.
+    fn open(&self, cell: &Rc<Cell>) {
+        self.give_place_back(cell);
+        self.pump(&cell.key);
+        self.serve_waiting();
+        self.keep_at_most(self.size.get().warm, None);
+    }
+
+    fn give_place_back(&self, cell: &Rc<Cell>) {
         if cell.state().flights.is_empty() {
             self.end_lending(cell);
         }
@@ -370,12 +386,7 @@ impl Pool {
             now.holds_place = false;
             drop(now);
             self.state.borrow_mut().running -= 1;
-        } else {
-            drop(now);
         }
-        self.serve_waiting();
-        self.pump(&cell.key);
-        self.keep_at_most(self.size.get().warm, None);
     }
 
     /// Lets each group that waits have one try, in turn.

@@ -225,31 +225,34 @@ fn all_crates_but_the_cell_forbid_unsafe_code() {
     hold(roots_that_allow_unsafe, &[("actors/src/lib.rs", "//! x\n")], &good);
 }
 
-/// Builds for use that could be made to panic on request.
+/// Builds for use that could be made to panic on request, or that lock no cell.
 fn releases_that_break(files: &[Source]) -> Vec<String> {
     let guard = "#[cfg(all(feature = \"faults\", not(debug_assertions)))]\ncompile_error!(";
     let mut complaints = Vec::new();
     for file in files {
-        let said = |line: &str| line.to_lowercase().contains("faults");
+        let said =
+            |line: &str| ["faults", "without-lock"].iter().any(|word| line.to_lowercase().contains(word));
         let wrong: fn(&str) -> bool = match file.path.as_str() {
             "Makefile" => |line| line.contains("--release") || line.contains("cargo bench"),
-            "actors/Cargo.toml" => |line| line.starts_with("default"),
+            "actors/Cargo.toml" | "python/Cargo.toml" => |line| line.starts_with("default"),
             "actors/src/faults.rs" if !file.text.contains(guard) => |line| line.starts_with("//!"),
             _ => continue,
         };
         let lines = file.text.lines().filter(|line| wrong(line) && said(line));
-        complaints.extend(lines.map(|line| format!("{}: a release with faults: {line}", file.path)));
+        complaints.extend(lines.map(|line| format!("{}: not for a release: {line}", file.path)));
     }
     complaints
 }
 
 #[test]
-fn no_release_can_be_made_to_panic_on_request() {
+fn no_release_can_be_made_to_panic_on_request_or_to_lock_nothing() {
     hold(
         releases_that_break,
         &[
             ("Makefile", "\tcargo build --release -p callboard $(FAULTS)\n"),
+            ("Makefile", "\tcargo build --release -p callboard-cell --features without-lock\n"),
             ("actors/Cargo.toml", "[features]\ndefault = [\"faults\"]\n"),
+            ("python/Cargo.toml", "[features]\ndefault = [\"without-lock\"]\n"),
             ("actors/src/faults.rs", "//! Faults on request.\n\nfn point() {}\n"),
         ],
         &[("Makefile", "\tcargo build $(FAULTS)\n"), ("actors/Cargo.toml", "[features]\nfaults = []\n")],

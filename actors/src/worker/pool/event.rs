@@ -234,7 +234,7 @@ impl Pool {
             }
             None => {
                 cell.enter(Phase::Ready);
-                self.rest(cell);
+                self.open(cell);
             }
         }
         Ok(())
@@ -244,7 +244,7 @@ impl Pool {
         let runs = self.state.borrow().groups.get(&cell.key).map(|group| group.runs.clone());
         cell.state_mut().alone = runs.is_some_and(|runs| runs.loaded(loaded));
         cell.enter(Phase::Ready);
-        self.rest(cell);
+        self.open(cell);
         self.top_up(&cell.key);
     }
 

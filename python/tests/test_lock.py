@@ -88,7 +88,7 @@ class Layers(Case):
 
     def test_the_environment_is_empty_and_the_arguments_say_nothing(self):
         environment, path, name = self.inside("return [dict(os.environ), os.getcwd(), sys.argv[0]]")
-        self.assertEqual(set(environment) - {"LC_CTYPE"}, set())
+        self.assertEqual(set(environment) - {"LC_CTYPE"}, set(node.SANITIZER))
         self.assertEqual((path, name), ("/", "-c"))
 
     def test_only_the_pipe_the_page_and_the_null_device_are_open(self):

@@ -9,6 +9,7 @@ import decimal
 import enum
 import gc
 import itertools
+import os
 import random
 import resource
 import struct
@@ -237,7 +238,7 @@ class Values(Case):
         # Those of all objects, where the interpreter is a debug build, which counts them.
         references = getattr(sys, "gettotalrefcount", int)
         total = references()
-        for _ in range(100_000):
+        for _ in range(5_000 if "ASAN_OPTIONS" in os.environ else 100_000):
             once()
         gc.collect()
         self.assertEqual(counts()[0], before[0])

@@ -130,6 +130,12 @@ class Layers(Case):
         self.assertEqual(self.inside(body, memory=96 << 20), [40, None])
         self.assertEqual(self.inside(body, memory=256 << 20), [40, 120])
 
+    def test_nobody_but_root_may_look_into_a_cell(self):
+        cell = zygote.cell()
+        self.assertEqual(os.stat(f"/proc/{cell.pid}/status").st_uid, 0)
+        cell.hang_up()
+        cell.ended()
+
     def test_no_signal_is_blocked(self):
         body = "import signal\nreturn len(signal.pthread_sigmask(signal.SIG_BLOCK, []))"
         self.assertEqual(self.inside(body), 0)

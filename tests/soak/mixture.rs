@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use harness::client::{Client, packed, whole};
 use harness::node::Options;
 use harness::script;
@@ -16,6 +17,8 @@ use tokio::time::MissedTickBehavior;
 const WARM: usize = 6;
 /// Scripts that are called in turn: more than are kept warm, so that their cells come and go.
 const COLD: usize = 150;
+/// Where the echo is.
+const ECHO: &str = "soak.echo";
 /// Longest wait for a reply; what was on its way while the broker died has none.
 const LIMIT: Duration = Duration::from_secs(4);
 
@@ -55,9 +58,8 @@ def render(context):
 /// With the scripts of the load.
 pub(crate) fn scripts(options: Options) -> Options {
     let macros = (0..WARM).map(|n| format!("warm_{n}")).chain((0..COLD).map(|n| format!("cold_{n}")));
-    let options = macros.fold(options, |options, slug| {
-        options.script(&format!("{slug}.py"), script::render(&slug, MACRO))
-    });
+    let options = macros
+        .fold(options, |options, slug| options.script(&format!("{slug}.py"), script::render(&slug, MACRO)));
     let fresh = script::render("fresh", FRESH).replacen("\nversion: 1\n", "\nversion: 1\nfresh: true\n", 1);
     let fails = ["raise", "wrong", "exit", "refused", "loop", "memory"];
     let names = fails.iter().map(|way| format!("way_{way}")).chain(["works".to_owned()]);
@@ -71,6 +73,7 @@ pub(crate) fn scripts(options: Options) -> Options {
 pub(crate) struct Ledger {
     outcomes: RefCell<BTreeMap<(&'static str, String), u64>>,
     warm: RefCell<Vec<Duration>>,
+    echo: RefCell<Vec<Duration>>,
 }
 
 impl Ledger {
@@ -84,12 +87,15 @@ impl Ledger {
         self.outcomes.borrow().values().sum()
     }
 
-    /// The time that 95 of 100 calls of warm macros stayed below since this was last asked, in ms.
-    pub(crate) fn p95(&self) -> Option<f64> {
-        let mut times = std::mem::take(&mut *self.warm.borrow_mut());
-        times.sort_unstable();
-        let at = times.len() * 95 / 100;
-        times.get(at).map(|time| time.as_secs_f64() * 1e3)
+    /// The times that 95 of 100 calls of warm macros, and as many echoes between them, stayed below since this was last
+    /// asked, in ms.
+    pub(crate) fn p95(&self) -> Option<(f64, f64)> {
+        let p95 = |times: &RefCell<Vec<Duration>>| {
+            let mut times = std::mem::take(&mut *times.borrow_mut());
+            times.sort_unstable();
+            times.get(times.len() * 95 / 100).map(|time| time.as_secs_f64() * 1e3)
+        };
+        p95(&self.warm).zip(p95(&self.echo))
     }
 
     fn note(&self, kind: &'static str, outcome: String) {
@@ -144,6 +150,28 @@ async fn macros(client: &Client, ledger: &Ledger, kind: &'static str, count: usi
     }
 }
 
+/// A macro that is always warm, and an echo beside it: how long that takes is how busy the machine is.
+async fn warm(client: &Client, ledger: &Ledger, n: usize) {
+    macros(client, ledger, "warm", WARM, n).await;
+    let begin = Instant::now();
+    let echoed = tokio::time::timeout(LIMIT, client.nats().request(ECHO, Bytes::from(vec![b'x'; 120]))).await;
+    if matches!(echoed, Ok(Ok(_))) {
+        ledger.echo.borrow_mut().push(begin.elapsed());
+    }
+}
+
+/// Answers echoes over a connection of its own until `end`.
+async fn echo(url: &str, end: Instant) {
+    let nats = async_nats::connect(url.to_owned()).await.expect("a broker");
+    let mut requests = nats.subscribe(ECHO).await.expect("a subscription");
+    while let Ok(Some(request)) = tokio::time::timeout_at(end.into(), requests.next()).await {
+        if let Some(reply) = request.reply {
+            // One that the broker does not carry is no echo, and not counted.
+            let _ = nats.publish(reply, request.payload).await;
+        }
+    }
+}
+
 async fn batch(client: &Client, ledger: &Ledger, n: usize) {
     let contexts: Vec<Value> = (0..20).map(|k| script::context(&json!({"n": format!("{n}.{k}")}))).collect();
     let payload = json!({"script": "warm_0", "contexts": contexts});
@@ -153,8 +181,9 @@ async fn batch(client: &Client, ledger: &Ledger, n: usize) {
 
 async fn page(client: &Client, ledger: &Ledger, n: usize) {
     let text = "A *paragraph* with some text in it and `code`.\n\n".repeat(20);
-    let macros: String =
-        (0..5).map(|k| format!("[[cold_{} n=\"{n}\"]] and [[warm_{k} n=\"x\"]]\n\n", (n + k) % COLD)).collect();
+    let macros: String = (0..5)
+        .map(|k| format!("[[cold_{} n=\"{n}\"]] and [[warm_{k} n=\"x\"]]\n\n", (n + k) % COLD))
+        .collect();
     let payload = json!({
         "content": format!("# Page {n}\n\n{text}{macros}[[no_such_macro]] [[way_raise]]\n"),
         "format": "markdown",
@@ -191,7 +220,8 @@ async fn failure(client: &Client, ledger: &Ledger, n: usize) {
 
 /// Requests that are none.
 async fn nonsense(client: &Client, ledger: &Ledger, n: usize) {
-    let bodies: [&[u8]; 5] = [b"", b"{", b"[[[[", b"{\"script\": 5}", b"{\"payload\": {}, \"requestId\": \"\"}"];
+    let bodies: [&[u8]; 5] =
+        [b"", b"{", b"[[[[", b"{\"script\": 5}", b"{\"payload\": {}, \"requestId\": \"\"}"];
     let body = Bytes::from_static(bodies[n % bodies.len()]);
     ledger.ask(client, "nonsense", "macro.render", HeaderMap::new(), body).await;
 }
@@ -221,7 +251,8 @@ async fn visitor(url: &str, ledger: &Ledger, n: usize) {
 pub(crate) async fn run(client: &Client, url: &str, ledger: &Ledger, end: Instant) {
     let pace = Duration::from_millis;
     tokio::join!(
-        every(pace(8), end, |n| macros(client, ledger, "warm", WARM, n)),
+        echo(url, end),
+        every(pace(8), end, |n| warm(client, ledger, n)),
         every(pace(60), end, |n| macros(client, ledger, "cold", COLD, n)),
         every(pace(200), end, |n| batch(client, ledger, n)),
         every(pace(150), end, |n| page(client, ledger, n)),

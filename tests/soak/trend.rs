@@ -38,7 +38,8 @@ impl Series {
         let points = &self.points[self.points.len() / 2..];
         assert!(points.len() >= FEWEST, "{} points are too few: soak longer", points.len());
         let count = points.len() as f64;
-        let (time, mean) = points.iter().fold((0.0, 0.0), |sum, (t, y)| (sum.0 + t / count, sum.1 + y / count));
+        let (time, mean) =
+            points.iter().fold((0.0, 0.0), |sum, (t, y)| (sum.0 + t / count, sum.1 + y / count));
         let spread: f64 = points.iter().map(|(t, _)| (t - time).powi(2)).sum();
         let slope = points.iter().map(|(t, y)| (t - time) * (y - mean)).sum::<f64>() / spread;
         let rest: f64 = points.iter().map(|(t, y)| (y - mean - slope * (t - time)).powi(2)).sum();

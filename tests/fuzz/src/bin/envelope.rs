@@ -32,8 +32,8 @@ fn bounded(problem: &Problem) {
 /// Reads a payload as everything that some action or channel takes.
 fn payloads(raw: &Raw<'_>) {
     macro_rules! read {
-        ($($module:path),* $(,)?) => {$({
-            use $module::Request;
+        ($($list:ident::$name:ident),* $(,)?) => {$({
+            use $list::$name::Request;
             if let Err(problem) = raw.read_object::<Request>("payload") {
                 bounded(&problem);
             }

@@ -82,7 +82,7 @@ async def asks(input):
     answer = await llm.complete([{"role": "user", "content": input["key"]}])
     return answer.text
 """
-INPUT = '{"key": "a text", "numbers": [1, 2.5, 123456789012345678901234567890], "deep": [[[{"a": null}]]]}'
+INPUT = '{"key": "a text", "numbers": [1, 2.5, 123456789012345678901234567890, "x", null, true], "deep": [[[{"a": null}]]]}'
 ANSWER = {"text": "yes", "modelName": "m", "finishReason": "stop", "usage": {"inputTokens": 3, "outputTokens": 4}}
 # Calls before the first count, for what is made once and kept or fills up slowly, and calls between two counts.
 FIRST, CALLS = 2000, 3000

@@ -255,3 +255,17 @@ async fn a_cell_that_was_there_before_the_call_has_cost_it_no_time() {
     assert_eq!((&phases["started"], &phases["loaded"]), (&Value::Null, &Value::Null), "{phases}");
     stage.close();
 }
+
+#[tokio::test]
+async fn a_system_call_that_only_attackers_make_is_explained_as_an_attack() {
+    let native = include_str!("../../security/native.py");
+    let body = format!("{native}\n\ndef main(input=None):\n    call(Memory(), 'unshare', 512)\n");
+    let stage = Stage::with(Options::new().script("attack.py", script::main("attack", &body))).await;
+    let answer = stage.client.call("utility.run", &json!({"script": "attack"})).await;
+    assert_eq!(answer.code(), "PY_PROCESS_DOWN", "{}", answer.body);
+    let death = &answer.details()["death"];
+    assert_eq!(death["signal"], "SIGSYS", "{death}");
+    assert_eq!(death["refused"], "kill_list", "{death}");
+    assert!(at(death, "/advice").contains("attack"), "{death}");
+    stage.close();
+}

@@ -196,20 +196,30 @@ const EXPECTED: [(&str, &str, &[&str]); 15] = [
     ("killed", "PY_TIMEOUT", &[]),
 ];
 
-/// Holds the outcomes to what they must be. While the broker is away calls may be lost.
+/// What may become of any call while the broker is away, or parts of the node cannot reach each other …
+const WITHOUT_BROKER: [&str; 2] = ["lost", "UNAVAILABLE"];
+/// … and on a machine that has too much else to do.
+const LATE: &str = "PY_TIMEOUT";
+
+/// Holds the outcomes to what they must be: nine in ten as expected, the others for a reason that is known.
 fn outcomes_are_right(outcomes: &BTreeMap<(&'static str, String), u64>, minutes: u64, restarts: u64) {
     for (kind, expected, others) in EXPECTED {
+        let of_kind = || outcomes.iter().filter(|((of, _), _)| *of == kind);
+        let right = |outcome: &str| outcome == expected || others.contains(&outcome);
+        let known = |outcome: &str| right(outcome) || outcome == LATE || WITHOUT_BROKER.contains(&outcome);
         let count = outcomes.get(&(kind, expected.to_owned())).copied().unwrap_or_default();
         assert!(count >= minutes, "{count} times {expected} of {kind}: the load was another");
-        let known = |outcome: &str| outcome == expected || outcome == "lost" || others.contains(&outcome);
-        let strange: Vec<_> =
-            outcomes.keys().filter(|(of, outcome)| *of == kind && !known(outcome)).collect();
+        let strange: Vec<_> = of_kind().filter(|((_, outcome), _)| !known(outcome)).collect();
         assert!(strange.is_empty(), "{strange:?}");
+        let sum = |all: &mut dyn Iterator<Item = u64>| all.sum::<u64>();
+        let all = sum(&mut of_kind().map(|(_, count)| *count));
+        let right = sum(&mut of_kind().filter(|((_, outcome), _)| right(outcome)).map(|(_, count)| *count));
+        assert!(right * 10 >= all * 9, "{right} of {all} calls of {kind} ended as they should");
     }
-    let lost: u64 =
-        outcomes.iter().filter(|((_, outcome), _)| outcome == "lost").map(|(_, count)| count).sum();
+    let away = outcomes.iter().filter(|((_, outcome), _)| WITHOUT_BROKER.contains(&outcome.as_str()));
+    let away: u64 = away.map(|(_, count)| count).sum();
     // Each of the callers has one call at a time, and the next one finds the broker back or waits for it.
-    assert!(lost <= 30 * restarts, "{lost} calls were lost with {restarts} deaths of the broker");
+    assert!(away <= 30 * restarts, "{away} calls found no broker, which died {restarts} times");
 }
 
 #[tokio::test]

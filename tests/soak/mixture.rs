@@ -20,7 +20,7 @@ const COLD: usize = 150;
 /// Where the echo is.
 const ECHO: &str = "soak.echo";
 /// Longest wait for a reply; what was on its way while the broker died has none.
-const LIMIT: Duration = Duration::from_secs(4);
+const LIMIT: Duration = Duration::from_secs(6);
 
 const MACRO: &str = "
 def render(context):
@@ -196,7 +196,7 @@ async fn page(client: &Client, ledger: &Ledger, n: usize) {
 /// A utility in a whole envelope, so that its result is kept for those who ask again; sometimes one does.
 async fn utility(client: &Client, ledger: &Ledger, n: usize) {
     let payload = json!({"script": "works", "input": "n".repeat(n % 2000)});
-    let body = whole("utility.run", &payload, &json!({"timeoutMs": 2000})).to_string();
+    let body = whole("utility.run", &payload, &json!({"timeoutMs": 5_000})).to_string();
     for _ in 0..=usize::from(n % 4 == 0) {
         ledger.ask(client, "utility", "utility.run", HeaderMap::new(), body.clone()).await;
     }
@@ -213,7 +213,7 @@ async fn failure(client: &Client, ledger: &Ledger, n: usize) {
         ("memory", "memory"),
     ][n % 6];
     let payload = json!({"script": format!("way_{way}"), "input": way});
-    let more = json!({"timeoutMs": if way == "loop" { 40 } else { 2000 }});
+    let more = json!({"timeoutMs": if way == "loop" { 40 } else { 5_000 }});
     let body = whole("utility.run", &payload, &more).to_string();
     ledger.ask(client, kind, "utility.run", HeaderMap::new(), body).await;
 }

@@ -56,13 +56,14 @@ if [ "$#" -eq 2 ] && [ -f "$2" ]; then
     exit
 fi
 for name in "${@:-${all[@]}}"; do
-    dictionary="json.dict"
-    case "$name" in syntax | page) dictionary="syntax.dict" ;; esac
+    dictionary="json.dict" longest=4096
+    # Large pages are slow and nothing but many small ones.
+    case "$name" in syntax | page) dictionary="syntax.dict" longest=1024 ;; esac
     mkdir -p "$work/corpus/$name" "$work/found"
     echo "fuzzing $name for $seconds s"
     # shellcheck disable=SC2046 # folders of this repository
     if ! run "$name" "$work/corpus/$name" $(seeds "$name") -dict="$dictionary" -max_total_time="$seconds" \
-        -max_len=8192 -timeout=10 -rss_limit_mb=4096 -artifact_prefix="$work/found/$name-" \
+        -max_len=$longest -timeout=30 -rss_limit_mb=4096 -artifact_prefix="$work/found/$name-" \
         -print_final_stats=1 >"$work/$name.log" 2>&1; then
         tail -n 40 "$work/$name.log" >&2
         echo "$name has found something: try it again with tests/fuzz/run.sh $name FILE" >&2

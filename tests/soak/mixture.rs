@@ -197,7 +197,7 @@ async fn page(client: &Client, ledger: &Ledger, n: usize) {
 async fn utility(client: &Client, ledger: &Ledger, n: usize) {
     let payload = json!({"script": "works", "input": "n".repeat(n % 2000)});
     let body = whole("utility.run", &payload, &json!({"timeoutMs": 5_000})).to_string();
-    for _ in 0..=usize::from(n % 4 == 0) {
+    for _ in 0..=usize::from(n.is_multiple_of(4)) {
         ledger.ask(client, "utility", "utility.run", HeaderMap::new(), body.clone()).await;
     }
 }
@@ -235,7 +235,7 @@ async fn visitor(url: &str, ledger: &Ledger, n: usize) {
     };
     let body = Bytes::from(render("warm_1", n).to_string());
     let answer = nats.request("macro.render", body);
-    if n % 3 == 0 {
+    if n.is_multiple_of(3) {
         let gone = tokio::time::timeout(Duration::from_micros(200), answer).await;
         ledger.note("visitor", if gone.is_ok() { "OK" } else { "gone" }.to_owned());
         return;

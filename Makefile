@@ -85,6 +85,19 @@ test-real: build $(VENV)/ready $(NATS_CLI) ## programs of others against a node:
 test-long: build $(VENV)/ready ## minutes of faults under load
 	$(TOLD) cargo test -p callboard-tests --features long --test faults --locked -- --nocapture
 
+.PHONY: soak
+soak: build $(VENV)/ready ## an hour of mixed load (SOAK_SECONDS): memory, descriptors, cells and p95 by the minute; fails if one grows
+	$(TOLD) SOAK_SECONDS="$(or $(SOAK_SECONDS),3600)" cargo test -p callboard-tests --features long --test soak --locked -- --nocapture
+
+.PHONY: fuzz
+fuzz: ## fuzzers of frames, envelopes, macros, pages and the cell's codec, each FUZZ_SECONDS (60); no nightly compiler is needed
+	PYTHON="$(PYTHON)" tests/fuzz/run.sh
+
+.PHONY: test-sanitizers
+test-sanitizers: build $(VENV)/ready ## the cell under AddressSanitizer and under a debug interpreter, PYTHON_DEBUG (python3-dbg)
+	PYTHON="$(VENV)/bin/python" tests/sanitizers.sh address
+	PYTHON="$(VENV)/bin/python" PYTHON_DEBUG="$(or $(PYTHON_DEBUG),$(shell command -v python3-dbg))" $(TOLD) tests/sanitizers.sh debug
+
 .PHONY: bench
 bench: $(VENV)/ready ## all figures beside an echo on the same broker, held to docs/benchmarks.md; BENCH=quick or names of parts, ROUNDS=5
 	cargo build --workspace --release --locked

@@ -24,6 +24,9 @@ OPERATIONS = {
 }  # fmt: skip
 NAMES = {number: name for name, number in OPERATIONS.items()}
 
+# All that a zygote may find in its environment, and only where `make test-sanitizers` has put it into ours.
+SANITIZER = {name: os.environ[name] for name in ("ASAN_OPTIONS", "LD_PRELOAD") if name in os.environ}
+
 # Where the page's text about frames begins.
 FRAMES = 128
 # Where what was printed begins.
@@ -45,7 +48,7 @@ class Zygote:
         self.socket.settimeout(PATIENCE)
         command = [sys.executable, "-I", "-S", "-B", "-c", before + BOOT.read_text(), LIBRARY]
         command += ["network" if network else "files" if files else "closed", *packages]
-        self.process = subprocess.Popen(command, stdin=theirs, env={}, cwd="/")
+        self.process = subprocess.Popen(command, stdin=theirs, env=SANITIZER, cwd="/")
         theirs.close()
         self.numbers = 0
         self.exits = {}

@@ -218,7 +218,8 @@ class Output(Case):
         peak += "    for i in range(n):\n        print('y' * 100_000)\n"
         peak += "    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before"
         self.utility(peak)
-        self.assertLess(self.value(self.cell.call("10000")), 4096)
+        # AddressSanitizer keeps what was freed aside for a while.
+        self.assertLess(self.value(self.cell.call("10000")), 64 << 10 if node.SANITIZER else 4096)
 
     def test_lone_surrogates_and_odd_writes_do_no_harm(self):
         self.utility(

@@ -92,7 +92,7 @@ class Files(unittest.TestCase):
             "sorted(entry.name for entry in os.scandir('GRANTED') if entry.is_file(follow_symlinks=False))",
             "os.stat('GRANTED/a.txt').st_size",
             "[os.path.exists('GRANTED/a.txt'), os.path.isdir('GRANTED/deep'), os.path.exists('GRANTED/none')]",
-            "sorted(str(path.name) for path in pathlib.Path('GRANTED').rglob('*.txt'))",
+            "sorted(name for _, _, names in os.walk('GRANTED') for name in names if name.endswith('.txt'))",
             "os.fstat(os.open('GRANTED/a.txt', os.O_RDONLY)).st_size",
             "os.pread(os.open('GRANTED/a.txt', os.O_RDONLY), 7, 0).decode()",
             "os.isatty(os.open('GRANTED/a.txt', os.O_RDONLY))",

@@ -88,7 +88,7 @@ class Layers(Case):
 
     def test_the_environment_is_empty_and_the_arguments_say_nothing(self):
         environment, path, name = self.inside("return [dict(os.environ), os.getcwd(), sys.argv[0]]")
-        self.assertEqual(set(environment) - {"LC_CTYPE"}, set())
+        self.assertEqual(set(environment) - {"LC_CTYPE"}, set(node.SANITIZER))
         self.assertEqual((path, name), ("/", "-c"))
 
     def test_only_the_pipe_the_page_and_the_null_device_are_open(self):
@@ -129,6 +129,12 @@ class Layers(Case):
         body += "    except MemoryError:\n        sizes.append(None)\nreturn sizes"
         self.assertEqual(self.inside(body, memory=96 << 20), [40, None])
         self.assertEqual(self.inside(body, memory=256 << 20), [40, 120])
+
+    def test_nobody_but_root_may_look_into_a_cell(self):
+        cell = zygote.cell()
+        self.assertEqual(os.stat(f"/proc/{cell.pid}/status").st_uid, 0)
+        cell.hang_up()
+        cell.ended()
 
     def test_no_signal_is_blocked(self):
         body = "import signal\nreturn len(signal.pthread_sigmask(signal.SIG_BLOCK, []))"

@@ -23,8 +23,9 @@ class Case(unittest.TestCase):
         self.addCleanup(self.cell.ended)
         self.addCleanup(self.cell.hang_up)
 
-    def load(self, statement, setup=""):
-        body = f"import os\n{setup}\ndef main(input=None):\n    if input:\n        return 1\n    {statement}\n"
+    def load(self, statement, setup="", first=""):
+        """A script that does `statement`; called with an input, it does what stands `first`."""
+        body = f"import os\n{setup}\ndef main(input=None):\n    if input:\n        {first}return 1\n    {statement}\n"
         self.assertEqual(self.cell.load(body, "utility")[0], "loaded")
 
     def raised(self):
@@ -90,26 +91,36 @@ class Handled(Case):
         self.assertIn(b"is refused", answer["value"])
 
     def test_another_error_later_is_not_blamed_on_it(self):
-        self.load("""
+        for error in ("ValueError('another')", "FileNotFoundError(2, 'another')", "RuntimeError('another')"):
+            with self.subTest(error=error):
+                self.setUp()
+                self.load(f"""
     try:
         open('/etc/passwd')
     except OSError:
         pass
-    raise ValueError('another')
+    raise {error}
 """)
-        self.assertNotIn("refused", self.raised())
+                raised = self.raised()
+                self.assertNotIn("refused", raised)
+                self.assertIn("another", raised["exception"])
 
     def test_a_refusal_of_an_earlier_call_is_forgotten(self):
-        self.load("raise PermissionError(1, 'own')", setup="import builtins")
-        self.cell.call("1")
+        refused = "try:\n            open('/etc/passwd')\n        except OSError:\n            "
+        self.load("raise PermissionError(1, 'own')", first=refused)
+        self.assertEqual(self.cell.call("1")[0], "return")
         self.assertNotIn("refused", self.raised())
 
-    def test_an_argument_is_shown_only_if_it_is_plain_text(self):
-        setup = "class Path(str):\n    def __repr__(self):\n        raise SystemExit"
-        self.load("open(Path('/x'))", setup)
-        raised = self.raised()
-        self.assertIn("callboard.Refused: ", raised["exception"])
-        self.assertIn("open is refused", raised["exception"])
+    def test_an_argument_is_shown_only_if_it_is_plain_text_and_asks_no_code_of_the_script(self):
+        setup = "asked = []\nclass Path(str):\n    def __repr__(self):\n        asked.append(1)\n        return 'made up'"
+        self.load("""try:
+        open(Path('/x'))
+    except OSError as error:
+        raise ValueError(f'{error}, asked {len(asked)} times')""", setup)
+        exception = self.raised()["exception"]
+        self.assertIn("open is refused", exception)
+        self.assertIn("asked 0 times", exception)
+        self.assertNotIn("made up", exception)
 
 
 class Page(Case):

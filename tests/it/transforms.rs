@@ -1,9 +1,12 @@
 //! `transform.apply`: posts through the transforms of a project.
 
+use std::time::Duration;
+
 use harness::client::Answer;
 use harness::node::Options;
 use harness::script;
 use harness::stage::Stage;
+use harness::wait;
 use serde_json::{Value, json};
 
 /// A transform that runs at its place in the order.
@@ -172,10 +175,59 @@ async fn a_transform_of_another_project_or_one_that_is_switched_off_does_not_run
     assert_eq!(stage.client.call("transform.apply", &payload).await.data()["post"]["title"], "t!");
     let off = transform("mine", 0, "def transform(post, context):\n    post['title'] += '!'\n");
     stage.node.write_script("mine.py", &off.replacen("enabled: true", "enabled: false", 1));
-    harness::wait::eventually("the transform to be off", std::time::Duration::from_secs(10), || async {
+    wait::eventually("the transform to be off", Duration::from_secs(10), || async {
         let answer = stage.client.call("transform.apply", &payload).await;
         (answer.data()["post"]["title"] == "t").then_some(())
     })
     .await;
+    stage.close();
+}
+
+const HANGS: &str = "def transform(post, context):\n    while True: pass\n";
+const ADDS: &str = "def transform(post, context):\n    post['title'] += '!'\n";
+
+#[tokio::test]
+async fn a_transform_that_hangs_has_five_seconds_of_its_own_and_the_others_go_on() {
+    let stage = stage(&[("adds", 1, ADDS), ("hangs", 0, HANGS)]).await;
+    let answer = apply(&stage, &json!({}), &json!({})).await;
+    let data = answer.data();
+    assert_eq!(data["post"]["title"], "t!", "{data}");
+    assert_eq!(data["errors"][0]["slug"], "hangs", "{data}");
+    let seconds = answer.took.as_secs_f64();
+    assert!((4.9..20.0).contains(&seconds), "took {seconds} s of the 30 that the whole has");
+    stage.close();
+}
+
+#[tokio::test]
+async fn a_post_for_which_there_is_no_time_left_fails_as_a_whole() {
+    let stage = stage(&[("adds", 0, ADDS), ("hangs", 1, HANGS)]).await;
+    let request = request(&json!({}), &json!({}));
+    let answer = stage.client.call_whole("transform.apply", &request, &json!({"timeoutMs": 1_000})).await;
+    assert_eq!(answer.code(), "PY_TIMEOUT", "{}", answer.body);
+    stage.close();
+}
+
+#[tokio::test]
+async fn a_post_for_which_there_is_no_place_fails_as_a_whole() {
+    let slow = script::main("slow", "import time\n\ndef main(input=None):\n    time.sleep(60)\n");
+    let options = Options::new()
+        .script("adds.py", transform("adds", 0, ADDS))
+        .script("slow.py", slow)
+        .setting("WORKER__PLACES", "1")
+        .setting("WORKER__QUEUE", "1");
+    let stage = Stage::with(options).await;
+    let (payload, more) = (json!({"script": "slow"}), json!({"timeoutMs": 8_000}));
+    let slow = || stage.client.call_whole("utility.run", &payload, &more);
+    let posted = async {
+        wait::eventually("one call to run and one to wait", Duration::from_secs(7), || async {
+            let status = stage.client.call("supervisor.status", &json!({})).await;
+            let pool = &status.data()["pool"];
+            (pool["running"] == 1 && pool["queued"] == 1).then_some(())
+        })
+        .await;
+        apply(&stage, &json!({}), &json!({})).await
+    };
+    let (_, _, answer) = tokio::join!(slow(), slow(), posted);
+    assert_eq!(answer.code(), "OVERLOADED", "{}", answer.body);
     stage.close();
 }

@@ -243,3 +243,29 @@ async fn a_process_that_is_stopped_from_outside_is_explained_with_its_line() {
     assert!(at(details, "/output").contains("on"), "{details}");
     stage.close();
 }
+
+#[tokio::test]
+async fn a_cell_that_was_there_before_the_call_has_cost_it_no_time() {
+    let stage = Stage::with(super::options()).await;
+    assert!(super::call(&stage.client, "cases", "", 20_000).await.is_ok());
+    let answer = super::call(&stage.client, "cases", "loop", 600).await;
+    assert_eq!(answer.code(), "PY_TIMEOUT", "{}", answer.body);
+    let phases = &answer.details()["death"]["phases"];
+    assert!(phases["run"].as_f64() > Some(0.0), "{phases}");
+    assert_eq!((&phases["started"], &phases["loaded"]), (&Value::Null, &Value::Null), "{phases}");
+    stage.close();
+}
+
+#[tokio::test]
+async fn a_system_call_that_only_attackers_make_is_explained_as_an_attack() {
+    let native = include_str!("../../security/native.py");
+    let body = format!("{native}\n\ndef main(input=None):\n    call(Memory(), 'unshare', 512)\n");
+    let stage = Stage::with(Options::new().script("attack.py", script::main("attack", &body))).await;
+    let answer = stage.client.call("utility.run", &json!({"script": "attack"})).await;
+    assert_eq!(answer.code(), "PY_PROCESS_DOWN", "{}", answer.body);
+    let death = &answer.details()["death"];
+    assert_eq!(death["signal"], "SIGSYS", "{death}");
+    assert_eq!(death["refused"], "kill_list", "{death}");
+    assert!(at(death, "/advice").contains("attack"), "{death}");
+    stage.close();
+}

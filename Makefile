@@ -79,15 +79,15 @@ test: build $(VENV)/ready ## every suite in its short form: what continuous inte
 
 .PHONY: test-real
 test-real: build $(VENV)/ready $(NATS_CLI) ## programs of others against a node: the official NATS CLI
-	$(TOLD) CALLBOARD_NATS_CLI="$(NATS_CLI)" cargo test -p callboard-tests --features real --test real --locked
+	$(TOLD) CALLBOARD_NATS_CLI="$(NATS_CLI)" cargo test --workspace $(FAULTS) --features callboard-tests/real --test real --locked
 
 .PHONY: test-long
 test-long: build $(VENV)/ready ## minutes of faults under load
-	$(TOLD) cargo test -p callboard-tests --features long --test faults --locked -- --nocapture
+	$(TOLD) cargo test --workspace $(FAULTS) --features callboard-tests/long --test faults --locked -- --nocapture
 
 .PHONY: soak
 soak: build $(VENV)/ready ## an hour of mixed load (SOAK_SECONDS): memory, descriptors, cells and p95 by the minute; fails if one grows
-	$(TOLD) SOAK_SECONDS="$(or $(SOAK_SECONDS),3600)" cargo test -p callboard-tests --features long --test soak --locked -- --nocapture
+	$(TOLD) SOAK_SECONDS="$(or $(SOAK_SECONDS),3600)" cargo test --workspace $(FAULTS) --features callboard-tests/long --test soak --locked -- --nocapture
 
 .PHONY: fuzz
 fuzz: ## fuzzers of frames, envelopes, macros, pages and the cell's codec, each FUZZ_SECONDS (60); no nightly compiler is needed

@@ -1,6 +1,5 @@
 //! `callboard scripts run`: a utility by hand. What it prints appears while it runs; Ctrl-C ends it where it runs.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use clap::Args;
@@ -108,8 +107,7 @@ impl Shown {
 
     fn show(&mut self, text: &str) {
         if !text.is_empty() {
-            let mut stderr = std::io::stderr().lock();
-            let _nobody_reads = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+            out::talk_on(text);
             self.open = !text.ends_with('\n');
         }
     }

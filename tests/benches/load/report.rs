@@ -114,7 +114,7 @@ impl Report {
         for figure in self.figures.get(self.printed..).unwrap_or_default() {
             let Some(spread) = Spread::of(&figure.rounds) else { continue };
             let unit = figure.unit;
-            let line = format!("  {:<44} {:>12}", figure.name, show(unit, spread.median));
+            let line = format!("  {:<52} {:>12}", figure.name, show(unit, spread.median));
             text.push_str(&line);
             if figure.rounds.len() > 1 {
                 let between = format!("{} – {}", show(unit, spread.least), show(unit, spread.most));

@@ -35,7 +35,7 @@ pub(crate) fn judge(report: &Report, heading: &str, whole: bool) -> bool {
             if threshold.ratio { report.ratio(&threshold.name) } else { report.figure(&threshold.name) };
         let Some(spread) = spread else {
             if whole {
-                println!("  {:<44} NOT MEASURED", threshold.name);
+                println!("  {:<52} NOT MEASURED", threshold.name);
                 kept = false;
             }
             continue;
@@ -47,7 +47,7 @@ pub(crate) fn judge(report: &Report, heading: &str, whole: bool) -> bool {
         let show =
             |number: f64| unit.map_or_else(|| format!("{number:.2} ×"), |unit| report::show(unit, number));
         println!(
-            "  {:<44} {:>10}  {} {:>8}  {}",
+            "  {:<52} {:>10}  {} {:>8}  {}",
             threshold.name,
             show(spread.median),
             if threshold.least { "≥" } else { "≤" },

@@ -12,6 +12,7 @@ import time
 import unittest
 
 import node
+import test_lock
 
 SCRIPT = """
 import asyncio, errno, http.client, os, select, selectors, socket, ssl, sys, urllib.request
@@ -362,6 +363,33 @@ class Names(Case):
         # Nobody answers: that it is asked at all shows as another error than that of a closed cell.
         found = self.results(self.cell("network:9"), "socket.getaddrinfo('name.invalid', 80)")[0]
         self.assertEqual(found[0], "gaierror")
+
+
+class WithoutNamespaces(Case):
+    """Where the system permits no namespaces, the machine's files are there, and Landlock alone keeps them shut."""
+
+    def test_names_are_found_and_no_other_file_is(self):
+        alone = node.Zygote(before=test_lock.NO_UNSHARE, network=True)
+        self.addCleanup(alone.close)
+        cell = alone.cell(capabilities=["network"])
+        self.addCleanup(cell.ended)
+        self.addCleanup(cell.hang_up)
+        self.assertNotIn("namespaces", cell.hello[2]["layers"])
+        self.assertEqual(cell.load(SCRIPT, "utility")[0], "loaded")
+        cases = [
+            "asyncio.run(stream(port, 'localhost'))",
+            "os.stat('/etc/hosts').st_size > 0",
+            # What opens files where Python does not announce it: no certificate is in this one, but it is read.
+            "ssl.create_default_context(cafile='/etc/hosts')",
+            "ssl.create_default_context(cafile='/etc/passwd')",
+            "ssl.create_default_context(cafile='/proc/self/environ')",
+            "ssl.create_default_context(cafile='/proc/self/maps')",
+            "os.stat('/etc/passwd').st_size",
+            "os.stat('/etc').st_mode",
+        ]
+        found = self.results(cell, *cases)
+        self.assertEqual(found[:2], [True, True])
+        self.assertEqual([name for name, _ in found[2:]], ["SSLError"] + ["PermissionError"] * 5, found)
 
 
 if __name__ == "__main__":

@@ -59,9 +59,12 @@ def hunt(payload: dict) -> list:
                 found.append(file.read())
         except PermissionError:
             pass
+        # What opens a file without announcing it: only the lock stands in the way.
         try:
-            found.append(os.read(os.open(place, os.O_RDONLY), 1 << 16).decode())
-        except (PermissionError, FileNotFoundError):
+            ssl.create_default_context(cafile=place)
+        except ssl.SSLError:
+            found.append(f"opened {place}")
+        except OSError:
             pass
     return found
 "#;
@@ -178,9 +181,7 @@ async fn an_action_with_network_finds_nothing_of_its_node() {
     let environment = found.first().expect("an environment").as_array().expect("names").len();
     assert!(environment <= 1, "{found:?}");
     // The names of machines are what the lock opens.
-    let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
-    let others: Vec<&Value> = found.iter().skip(1).filter(|text| **text != json!(hosts)).collect();
-    assert!(others.is_empty(), "{others:?}");
+    assert_eq!(found.get(1..), Some([json!("opened /etc/hosts")].as_slice()));
     stage.close();
 }
 

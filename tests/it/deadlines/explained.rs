@@ -269,3 +269,18 @@ async fn a_system_call_that_only_attackers_make_is_explained_as_an_attack() {
     assert!(at(death, "/advice").contains("attack"), "{death}");
     stage.close();
 }
+
+#[tokio::test]
+async fn a_cell_in_which_memory_ran_out_is_not_used_again() {
+    let body = "import os\n\ndef main(input=None):\n    if input:\n        raise MemoryError\n    return os.getpid()\n";
+    let stage = Stage::with(Options::new().script("short.py", script::main("short", body))).await;
+    let run = async |input: Value| {
+        stage.client.call("utility.run", &json!({"script": "short", "input": input})).await
+    };
+    let process = run(Value::Null).await.data()["result"].clone();
+    assert_eq!(run(Value::Null).await.data()["result"], process, "a warm cell serves again");
+    let failed = run(json!(1)).await;
+    assert_eq!((failed.code(), at(failed.details(), "/reason").as_str()), ("PY_ACTION_FAILED", "memory"));
+    assert_ne!(run(Value::Null).await.data()["result"], process);
+    stage.close();
+}

@@ -24,4 +24,5 @@ mod tidy;
 #[path = "../security/traces.rs"]
 mod traces;
 mod transforms;
+mod unlocked;
 mod utility;

@@ -25,7 +25,7 @@ struct Case {
 const DEATH: &str = "/death/line";
 const PLAIN: &str = "/line";
 
-const CASES: [Case; 19] = [
+const CASES: [Case; 20] = [
     Case {
         name: "endless loop",
         body: "def render(c):\n    print('so far')\n    while True: pass\n",
@@ -143,6 +143,13 @@ const CASES: [Case; 19] = [
         code: "PY_ACTION_FAILED",
         line: (PLAIN, &[2]),
         holds: &[("/refused", "open"), ("/exception", "files:read")],
+    },
+    Case {
+        name: "loop after a refusal that was caught",
+        body: "def render(c):\n    try: open('/etc/passwd')\n    except OSError: pass\n    while True: pass\n",
+        code: "PY_TIMEOUT",
+        line: (DEATH, &[4]),
+        holds: &[("/death/refused", "open")],
     },
     Case {
         name: "endless loop at the top level",

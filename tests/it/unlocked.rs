@@ -23,7 +23,7 @@ fn a_worker_does_not_start_where_its_cells_would_lack_a_layer_of_their_lock() {
     let options = Options::new().through([python, "-c".to_owned(), NO_SESSION.to_owned()]);
     // The harness panics with what a node has said that ends before it is ready.
     let started = std::panic::catch_unwind(|| Node::start(&broker.url(), &options));
-    let said = started.err().expect("the node has become ready");
+    let said = started.expect_err("the node has become ready");
     let said = said.downcast_ref::<String>().expect("a text");
     assert!(said.contains("the node ended with exit status"), "{said}");
     assert!(said.contains("not_locked") && said.contains("session"), "{said}");

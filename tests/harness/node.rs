@@ -27,6 +27,7 @@ pub struct Options {
     configuration: String,
     roles: Option<String>,
     data: Option<Arc<TempDir>>,
+    through: Vec<String>,
 }
 
 impl Options {
@@ -75,6 +76,13 @@ impl Options {
     #[must_use]
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Through another program, which these words start and which then becomes the node: its path and arguments follow them.
+    #[must_use]
+    pub fn through(mut self, words: impl IntoIterator<Item = String>) -> Self {
+        self.through = words.into_iter().collect();
         self
     }
 
@@ -145,7 +153,7 @@ impl Node {
         for (file, text) in &options.files {
             std::fs::write(data.path().join(file), text).expect("a file");
         }
-        let mut command = program();
+        let mut command = program_through(&options.through);
         let configuration = data.path().join("callboard.toml");
         if !options.configuration.is_empty() {
             std::fs::write(&configuration, &options.configuration).expect("a configuration");
@@ -279,7 +287,18 @@ impl Drop for Node {
 /// The program with nothing of this process's environment but what it needs to find its tools.
 #[must_use]
 pub fn program() -> Command {
-    let mut command = Command::new(tools::callboard());
+    program_through(&[])
+}
+
+fn program_through(words: &[String]) -> Command {
+    let mut command = match words {
+        [] => Command::new(tools::callboard()),
+        [first, rest @ ..] => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(tools::callboard());
+            command
+        }
+    };
     command.env_clear();
     for variable in ["PATH", "HOME", "RUST_LOG"] {
         if let Some(value) = std::env::var_os(variable) {

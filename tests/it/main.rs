@@ -26,5 +26,6 @@ mod tidy;
 #[path = "../security/traces.rs"]
 mod traces;
 mod transforms;
+mod unlocked;
 mod utility;
 mod warm;

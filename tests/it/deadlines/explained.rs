@@ -25,7 +25,7 @@ struct Case {
 const DEATH: &str = "/death/line";
 const PLAIN: &str = "/line";
 
-const CASES: [Case; 19] = [
+const CASES: [Case; 20] = [
     Case {
         name: "endless loop",
         body: "def render(c):\n    print('so far')\n    while True: pass\n",
@@ -143,6 +143,13 @@ const CASES: [Case; 19] = [
         code: "PY_ACTION_FAILED",
         line: (PLAIN, &[2]),
         holds: &[("/refused", "open"), ("/exception", "files:read")],
+    },
+    Case {
+        name: "loop after a refusal that was caught",
+        body: "def render(c):\n    try: open('/etc/passwd')\n    except OSError: pass\n    while True: pass\n",
+        code: "PY_TIMEOUT",
+        line: (DEATH, &[4]),
+        holds: &[("/death/refused", "open")],
     },
     Case {
         name: "endless loop at the top level",
@@ -267,5 +274,20 @@ async fn a_system_call_that_only_attackers_make_is_explained_as_an_attack() {
     assert_eq!(death["signal"], "SIGSYS", "{death}");
     assert_eq!(death["refused"], "kill_list", "{death}");
     assert!(at(death, "/advice").contains("attack"), "{death}");
+    stage.close();
+}
+
+#[tokio::test]
+async fn a_cell_in_which_memory_ran_out_is_not_used_again() {
+    let body = "import os\n\ndef main(input=None):\n    if input:\n        raise MemoryError\n    return os.getpid()\n";
+    let stage = Stage::with(Options::new().script("short.py", script::main("short", body))).await;
+    let run = async |input: Value| {
+        stage.client.call("utility.run", &json!({"script": "short", "input": input})).await
+    };
+    let process = run(Value::Null).await.data()["result"].clone();
+    assert_eq!(run(Value::Null).await.data()["result"], process, "a warm cell serves again");
+    let failed = run(json!(1)).await;
+    assert_eq!((failed.code(), at(failed.details(), "/reason").as_str()), ("PY_ACTION_FAILED", "memory"));
+    assert_ne!(run(Value::Null).await.data()["result"], process);
     stage.close();
 }

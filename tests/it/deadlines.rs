@@ -12,6 +12,7 @@ use harness::client::{Answer, Client};
 use harness::node::Options;
 use harness::script;
 use harness::stage::Stage;
+use harness::wait;
 use serde_json::{Value, json};
 
 /// How late a caller may hear of a deadline.
@@ -256,7 +257,42 @@ async fn who_is_turned_away_is_told_when_the_queue_will_have_gone() {
     let answers = join_all((0..12).map(|_| stage.client.call("macro.render", &payload))).await;
     let full = answers.iter().filter(|answer| answer.code() == "OVERLOADED");
     let told: Vec<u64> = full.filter_map(|answer| answer.details()["retryAfterMs"].as_u64()).collect();
-    // A project may fill three quarters of the queue; each call takes its 0.3 s, or more on a busy machine.
+    // Each call takes its 0.3 s, or more on a busy machine.
     assert!(!told.is_empty() && told.iter().all(|ms| (850..=10_000).contains(ms)), "{told:?}");
+    stage.close();
+}
+
+#[tokio::test]
+async fn a_project_that_fills_the_queue_gives_way_to_another_up_to_its_quarter() {
+    let stage = Stage::with(
+        options()
+            .setting("WORKER__PLACES", "1")
+            .setting("WORKER__QUEUE", "8")
+            .script("b/cases.py", script::render("cases", CASES)),
+    )
+    .await;
+    let context = script::context(&json!({"case": "while", "seconds": 0.1}));
+    let payload = json!({"script": "cases", "context": context});
+    let call = async |project: &str| {
+        let more = json!({"project": project, "timeoutMs": 20_000});
+        stage.client.call_whole("macro.render", &payload, &more).await
+    };
+    assert!(call("default").await.is_ok() && call("b").await.is_ok());
+    // The first project's calls are all there before the second's.
+    let flood = join_all((0..20).map(|_| call("default")));
+    let guests = async {
+        wait::eventually("a full queue", Duration::from_secs(10), || async {
+            let status = stage.client.call("supervisor.status", &json!({})).await;
+            (status.data()["pool"]["queued"].as_u64() == Some(8)).then_some(())
+        })
+        .await;
+        join_all((0..6).map(|_| call("b"))).await
+    };
+    let (flood, guests) = tokio::join!(flood, guests);
+    let served = |answers: &[Answer]| answers.iter().filter(|answer| answer.is_ok()).count();
+    assert!(served(&guests) >= 2, "the quarter of the second project: {}", served(&guests));
+    assert!(served(&flood) >= 6, "the rest is the first one's: {}", served(&flood));
+    let refused = flood.iter().chain(&guests).filter(|answer| !answer.is_ok());
+    assert!(refused.clone().all(|answer| answer.code() == "OVERLOADED"));
     stage.close();
 }

@@ -209,27 +209,39 @@ async fn a_post_for_which_there_is_no_time_left_fails_as_a_whole() {
 
 #[tokio::test]
 async fn a_post_for_which_there_is_no_place_fails_as_a_whole() {
-    let slow = script::main("slow", "import time\n\ndef main(input=None):\n    time.sleep(60)\n");
+    let slow = script::main("slow", "import time\n\ndef main(input=None):\n    time.sleep(input or 0)\n");
     let options = Options::new()
         .script("adds.py", transform("adds", 0, ADDS))
         .script("slow.py", slow)
         .setting("WORKER__PLACES", "1")
         .setting("WORKER__QUEUE", "1");
     let stage = Stage::with(options).await;
-    let (payload, more) = (json!({"script": "slow"}), json!({"timeoutMs": 60_000}));
-    let slow = || stage.client.call_whole("utility.run", &payload, &more);
-    let posted = async {
-        wait::eventually("one call to run and one to wait", Duration::from_secs(20), || async {
+    let slow = async |seconds: u64| {
+        let (payload, more) = (json!({"script": "slow", "input": seconds}), json!({"timeoutMs": 60_000}));
+        stage.client.call_whole("utility.run", &payload, &more).await
+    };
+    // What has a cell already does not wait for one.
+    assert!(slow(0).await.is_ok());
+    let until = async |queued: u64| {
+        wait::eventually("one call to run and the others to wait", Duration::from_secs(20), || async {
             let status = stage.client.call("supervisor.status", &json!({})).await;
             let pool = &status.data()["pool"];
-            (pool["running"] == 1 && pool["queued"] == 1).then_some(())
+            (pool["running"] == 1 && pool["queued"] == queued).then_some(())
         })
         .await;
+    };
+    let second = async {
+        until(0).await;
+        slow(60).await
+    };
+    let posted = async {
+        until(0).await;
+        until(1).await;
         apply(&stage, &json!({}), &json!({})).await
     };
     let answer = tokio::select! {
         answer = posted => answer,
-        (first, second) = async { tokio::join!(slow(), slow()) } => panic!("{} {}", first.body, second.body),
+        (first, second) = async { tokio::join!(slow(60), second) } => panic!("{} {}", first.body, second.body),
     };
     assert_eq!(answer.code(), "OVERLOADED", "{}", answer.body);
     // Not closed: that would wait for the slow calls.

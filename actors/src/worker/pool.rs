@@ -32,6 +32,7 @@ use tokio::sync::{Notify, oneshot, watch as watch_channel};
 use tokio::task::JoinHandle;
 
 pub use runs::Runs;
+use share::Room;
 use status::{Counts, count};
 
 use super::ask::Asker;
@@ -213,18 +214,30 @@ impl Pool {
             job.end(Err(death::no_process("circuit_open")));
             return;
         }
-        if state.is_full_for(&job.runs, self.bounds.queue) {
-            let retry_after_ms = state.wait_ms(self.size.get().places, Instant::now());
-            drop(state);
-            job.end(Err(Failure::Overloaded(Overloaded { retry_after_ms })));
-            return;
-        }
+        let turned_away = match state.room_for(&job.runs, self.bounds.queue) {
+            Room::Free => None,
+            Room::InsteadOf(other) => Some((other, self.overloaded(&state))),
+            Room::None => {
+                let overloaded = self.overloaded(&state);
+                drop(state);
+                job.end(Err(overloaded));
+                return;
+            }
+        };
         let group = state.group(&key, &job.runs);
         group.queue.push_back(job);
         state.queued += 1;
         drop(state);
+        if let Some((other, overloaded)) = turned_away {
+            other.end(Err(overloaded));
+        }
         self.pump(&key);
         self.active.notify_one();
+    }
+
+    fn overloaded(&self, state: &State) -> Failure {
+        let retry_after_ms = state.wait_ms(self.size.get().places, Instant::now());
+        Failure::Overloaded(Overloaded { retry_after_ms })
     }
 
     /// Gives the calls of a group to cells as far as there are places.

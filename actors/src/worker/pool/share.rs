@@ -1,11 +1,21 @@
-//! Who gets what of the pool: groups of cells, the shares of projects, and how long it takes to come to one's turn. A
-//! project may fill three quarters of the queue, and among groups that wait for a place the project that holds the fewest comes first, so that one that floods the pool
-//! leaves the others theirs.
+//! Who gets what of the pool: groups of cells, the shares of projects, and how long it takes to come to one's turn. Of a full
+//! queue each project may have a quarter, and among groups that wait for a place the project that holds the fewest comes
+//! first, so that one that floods the pool leaves the others theirs.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
-use super::{Group, Key, Runs, State};
+use super::{Group, Job, Key, Runs, State};
+
+/// Room in the queue.
+pub(super) enum Room {
+    /// There is some.
+    Free,
+    /// There is some if this call goes.
+    InsteadOf(Job),
+    /// There is none.
+    None,
+}
 
 impl State {
     /// The group of that key, a new one if there is none.
@@ -26,14 +36,33 @@ impl State {
         }
     }
 
-    /// Whether a call of `runs` finds no room in a queue of `most`, or its project has its share of it.
-    pub(super) fn is_full_for(&self, runs: &Runs, most: usize) -> bool {
-        let share = most - most / 4;
-        if self.queued < share {
-            return false;
+    /// Whether a call of `runs` finds room in a queue of `most`.
+    ///
+    /// A project may fill a queue that nobody else needs. Of a full one each may have a quarter: a call of a project that
+    /// has less takes the place of the newest call of the one that has most.
+    pub(super) fn room_for(&mut self, runs: &Runs, most: usize) -> Room {
+        if self.queued < most {
+            return Room::Free;
         }
-        let of_project = self.groups.values().filter(|group| group.runs.project() == runs.project());
-        self.queued >= most || of_project.map(|group| group.queue.len()).sum::<usize>() >= share
+        let mut waiting: HashMap<&str, usize> = HashMap::new();
+        for group in self.groups.values() {
+            *waiting.entry(group.runs.project()).or_default() += group.queue.len();
+        }
+        let own = waiting.get(runs.project()).copied().unwrap_or(0);
+        let fullest = waiting.into_iter().max_by_key(|(_, calls)| *calls);
+        let gives_way = |(project, calls): (&str, usize)| {
+            (own < most.div_ceil(4) && calls > own + 1).then(|| project.to_owned())
+        };
+        let Some(fullest) = fullest.and_then(gives_way) else { return Room::None };
+        let groups = self.groups.values_mut().filter(|group| group.runs.project() == fullest);
+        let given_up = groups.max_by_key(|group| group.queue.len()).and_then(|group| group.queue.pop_back());
+        match given_up {
+            Some(job) => {
+                self.queued -= 1;
+                Room::InsteadOf(job)
+            }
+            None => Room::None,
+        }
     }
 
     /// How long the calls that wait will take to have had their turn, in ms: when to try again.

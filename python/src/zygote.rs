@@ -115,6 +115,7 @@ fn preload(py: Python<'_>, reach: &mut Reach) -> PyResult<u32> {
     let gc = py.import("gc")?;
     gc.call_method0("collect")?;
     gc.call_method0("freeze")?;
+    sys::trim();
     py.import("sys")?.getattr("modules")?.len().map(|modules| u32::try_from(modules).unwrap_or(u32::MAX))
 }
 

@@ -7,10 +7,6 @@ mod cli;
 
 use clap::Parser;
 
-/// A call makes some twenty small allocations; the system's allocator took a fifth of the node's time for them.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> std::process::ExitCode {
     let command = cli::Cli::parse().command;
     // Children are made before there are threads or a runtime: this only returns if it could not become one.

@@ -39,6 +39,8 @@ pub(crate) struct Lock {
     pub(crate) limits: Limits,
     /// The address space that the zygote has mapped, in bytes.
     pub(crate) mapped: u64,
+    /// Whether the zygote leads a session of its own, and this process is in it.
+    pub(crate) session: bool,
     /// Whether the zygote is in namespaces of its own, and this process with it.
     pub(crate) namespaces: bool,
     /// The zygote's process id.
@@ -118,9 +120,13 @@ pub(crate) const IN_FORCE: bool = cfg!(not(feature = "without-lock"));
 
 /// Locks this process for good; the pipe under its new number, and the names of the layers in force.
 pub(crate) fn apply(lock: Lock) -> (OwnedFd, Vec<String>) {
-    let wanted = LAYERS.iter().filter(|layer| IN_FORCE || layer.name == NEEDED);
-    let layers = wanted.filter(|layer| (layer.apply)(&lock).is_ok()).map(|layer| layer.name.to_owned());
-    let layers = layers.collect();
+    let in_force = |layer: &&Layer| (IN_FORCE || layer.name == NEEDED) && (layer.apply)(&lock).is_ok();
+    let name = |layer: &Layer| layer.name.to_owned();
+    let (others, filter) = LAYERS.split_at(LAYERS.len() - 1);
+    let mut layers: Vec<String> = others.iter().filter(in_force).map(name).collect();
+    // Behind the filter of system calls there is no asking for it any more.
+    crate::sys::take_usual_slices();
+    layers.extend(filter.iter().filter(in_force).map(name));
     (descriptors::pipe(lock), layers)
 }
 

@@ -143,6 +143,50 @@ pub(crate) fn reap() -> Option<Ended> {
     })
 }
 
+/// Leads a session of this process's own, without a terminal.
+///
+/// # Errors
+/// This process leads a group already, or may not.
+pub(crate) fn lead_session() -> io::Result<()> {
+    // SAFETY: takes nothing.
+    check(unsafe { libc::setsid() }).map(drop)
+}
+
+/// Takes the processor in long slices, this process and those forked from it: whoever wakes up meanwhile and takes shorter
+/// ones comes first. A fork is work of milliseconds for which nobody's next call should wait.
+pub(crate) fn take_long_slices() {
+    slices(100_000_000);
+}
+
+/// Takes the processor in slices as others do.
+pub(crate) fn take_usual_slices() {
+    slices(0);
+}
+
+/// Asks for slices of that many ns; 0 is the system's own length. Kernels before 6.12 do not care, which is no harm.
+fn slices(length: u64) {
+    /// `struct sched_attr`, first version.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Attributes {
+        size: u32,
+        policy: u32,
+        flags: u64,
+        nice: i32,
+        priority: u32,
+        runtime: u64,
+        deadline: u64,
+        period: u64,
+    }
+    // The nice value stays as it is.
+    // SAFETY: takes two numbers.
+    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+    let size = u32::try_from(size_of::<Attributes>()).unwrap_or(0);
+    let wanted = Attributes { size, nice, runtime: length, ..Attributes::default() };
+    // SAFETY: the pointer is to attributes of the size that they tell, which outlive the call.
+    unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const wanted, 0u32) };
+}
+
 /// Ignores a signal, in this process and those forked from it.
 ///
 /// # Errors

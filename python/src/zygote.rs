@@ -128,6 +128,8 @@ struct Zygote {
     cells: HashMap<i32, u64>,
     /// Address space of a cell at its birth, in bytes.
     mapped: u64,
+    /// Whether it leads a session of its own.
+    session: bool,
     /// Whether it is in namespaces of its own.
     namespaces: bool,
     /// The files that cells with network may read.
@@ -138,12 +140,14 @@ impl Zygote {
     fn new(reach: &Reach) -> Result<Self, Broken> {
         // The terminal sends Ctrl-C to every process of the node; what follows from it is the node's business.
         sys::ignore(libc::SIGINT)?;
+        sys::take_long_slices();
         Ok(Self {
             socket: io::stdin().as_fd().try_clone_to_owned()?,
             ended: sys::children()?,
             null: std::fs::File::options().read(true).write(true).open("/dev/null")?.into(),
             cells: HashMap::new(),
             mapped: sys::mapped()?,
+            session: sys::lead_session().is_ok(),
             // Last: there are no files afterwards.
             namespaces: lock::IN_FORCE && namespaces::enter(reach.network, reach.files, &reach.copies),
             files: reach.copies.iter().map(|(path, _)| path.clone()).collect(),
@@ -192,9 +196,11 @@ impl Zygote {
         let zygote = sys::pid();
         let child = match sys::fork(py) {
             Ok(None) => {
-                let (mapped, namespaces, listed) = (self.mapped, self.namespaces, Default::default());
+                let (mapped, listed) = (self.mapped, Default::default());
+                let (session, namespaces) = (self.session, self.namespaces);
                 let files = self.files.clone();
-                let lock = Lock { pipe, page, null, limits, mapped, namespaces, zygote, files, listed };
+                let lock =
+                    Lock { pipe, page, null, limits, mapped, session, namespaces, zygote, files, listed };
                 cell::live(py, lock)
             }
             Ok(Some(child)) => child,

@@ -98,8 +98,9 @@ class Layers(Case):
         standard = self.inside("return [len(os.read(0, 1)), os.write(1, b'x'), os.write(2, b'x')]")
         self.assertEqual(standard, [0, 1, 1])
 
-    def test_the_session_is_the_cells_own(self):
-        self.assertEqual(self.inside("return os.getsid(0) == os.getpgid(0) == os.getpid()"), True)
+    def test_the_session_is_the_zygotes_and_the_group_the_cells_own(self):
+        found = self.inside("return [os.getsid(0) == os.getppid(), os.getpgid(0) == os.getpid()]")
+        self.assertEqual(found, [True, True])
 
     def test_the_kernel_says_that_no_privileges_come_and_calls_are_filtered(self):
         status = self.status(self.cell())

@@ -35,7 +35,7 @@ run() {
     local name="$1" home
     shift
     home="$("$python" -c 'import sys; print(sys.base_prefix)')"
-    # Python keeps what it has until the end and longer; leaks are looked for by python/tests/test_leaks.py.
+    # Python keeps what it has until the end and longer; leaks are looked for by python/tests/test_references.py.
     ASAN_OPTIONS="detect_leaks=0:abort_on_error=1" PYTHONHOME="$home" PYTHONMALLOC=malloc \
         LD_LIBRARY_PATH="$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" \
         "$work/$host/debug/$name" "$@"

@@ -195,8 +195,8 @@ class Open(Case):
             body = f"""
 import asyncio
 async def main():
-    reader, _ = await asyncio.open_connection("127.0.0.1", {silent.getsockname()[1]})
     try:
+        reader, _ = await asyncio.open_connection("127.0.0.1", {silent.getsockname()[1]})
         await reader.read(1)
     except asyncio.CancelledError:
         return "cancelled"

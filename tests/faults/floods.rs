@@ -29,7 +29,9 @@ const IN_FLIGHT: usize = 512;
 /// Memory that a later flood may need more than the first, in KiB.
 const GROWTH: u64 = 16 * 1_024;
 
-const WORK: &str = "def main(input=None):\n    return len(input or '')\n";
+/// Takes its time, so that a flood comes faster than the node is done with it, however fast it is.
+const WORK: &str =
+    "import time\n\ndef main(input=None):\n    time.sleep(0.001)\n    return len(input or '')\n";
 
 fn options() -> Options {
     // The pool would take all of them: it is the node that says no.

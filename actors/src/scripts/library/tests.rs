@@ -353,8 +353,9 @@ proptest! {
 
 #[test]
 fn both_sides_changed_is_a_conflict_that_keeps_both() {
-    // The node ends between the store and the file, and somebody edits the file before it starts again.
-    let ended = (1..20).map(|waits| {
+    // The node ends between the store and the file, and somebody edits the file before it starts again. After how many waits
+    // that is depends on how soon other threads are done.
+    let ended = (1..20).cycle().take(1_000).map(|waits| {
         let mut world = World::new();
         world.edit(&Edit::Save(0));
         world.ask(&Ask::Sync, None).unwrap().unwrap();

@@ -70,7 +70,7 @@ fn action(format: Format, body: &[u8]) {
     let now = jiff::Timestamp::UNIX_EPOCH;
     match Request::read(format, body, "macro.render", known) {
         Err(refused) => {
-            let reply = envelope::failure(format, &refused.request_id, refused.failure, now);
+            let reply = envelope::failure(format, refused.request_id.as_str(), refused.failure, now);
             let read = envelope::Reply::read(format, &reply).expect("a reply of ours can be read");
             assert!(!read.ok && read.request_id == refused.request_id.as_str());
         }
@@ -81,7 +81,7 @@ fn action(format: Format, body: &[u8]) {
                 assert!(raw::read::<AnyObject>(format, body, "$").is_ok() || format == Format::MessagePack);
                 return;
             }
-            let reply = envelope::success(format, &request.request_id, &request.payload, now);
+            let reply = envelope::success(format, request.request_id.as_str(), &request.payload, now);
             let read: Written<'_> = raw::read_object(format, &reply, "$").expect("a reply of ours");
             assert_eq!(read.request_id, request.request_id.as_str());
             assert_eq!(read.data.expect("data").bytes(), request.payload.bytes());

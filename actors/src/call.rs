@@ -41,6 +41,14 @@ impl Deadline {
         if other.at < self.at { other } else { *self }
     }
 
+    /// The failure of a call that had begun when this passed, of which nobody can say more.
+    #[must_use]
+    pub fn passed_while_running(&self) -> Failure {
+        let timeout_ms = millis(self.timeout);
+        let stage = Stage::Running;
+        Failure::Timeout(Timeout { timeout_ms, stage, late_ms: None, death: None, output: None })
+    }
+
     /// The failure of a call that was not begun when this passed.
     #[must_use]
     pub fn passed_in_queue(&self, late: Option<Duration>) -> Failure {

@@ -24,7 +24,7 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::fut::{ActorFutureExt as _, wrap_future};
 use actix::{Actor, ActorContext as _, AsyncContext as _, Context};
@@ -167,11 +167,11 @@ impl State {
             }));
         }
         let Input { format, bytes, origin } = input;
-        let (begin, size) = (Instant::now(), bytes.len());
+        let counting = self.counters.begin(&script.record, &origin, bytes.len());
         let work = Work::Call { function, entrypoint, format, input: bytes };
         let runs = pool::Runs::Script(Rc::clone(script));
         let outcome = self.pool_of(script).run(runs, work, origin).await;
-        self.counters.note(&script.record, begin.elapsed(), size, &outcome);
+        counting.end(&outcome);
         match outcome {
             Ok(Done::Returned(returned)) => Ok(returned),
             Ok(Done::Loaded | Done::Compiled(_) | Done::Attempted(_)) => Err(death::no_process("protocol")),

@@ -10,7 +10,6 @@ use async_nats::{HeaderMap, Message};
 use futures_util::FutureExt as _;
 use protocol::channel::{self, Code as ChannelCode, Locale};
 use protocol::envelope::{self, DEADLINE, PROJECT, Project, RequestId, Token};
-use protocol::failure::{Stage, Timeout};
 use protocol::format::CONTENT_TYPE;
 use protocol::{Failure, Format, Id, Problem, actions, channels, raw};
 use serde_json::Value;
@@ -280,13 +279,7 @@ pub(super) async fn run(router: &Router, spec: &'static actions::Spec, call: Cal
         // What the handler has begun sees it too, and ends.
         over = origin.cancel.over() => Err(match over {
             Over::Cancelled(by) => cancelled(by),
-            Over::GivenUp => Failure::Timeout(Timeout {
-                timeout_ms: millis(origin.deadline.timeout),
-                stage: Stage::Running,
-                late_ms: None,
-                death: None,
-                output: None,
-            }),
+            Over::GivenUp => origin.deadline.passed_while_running(),
         }),
         outcome = router.action(spec.name, call) => outcome,
     };
@@ -413,7 +406,7 @@ mod tests {
         let failure =
             deadline(Instant::now(), Duration::from_secs(1), Some(now() - 5_000), None).unwrap_err();
         let Failure::Timeout(details) = failure else { panic!("another failure") };
-        assert_eq!(details.stage, Stage::Queued);
+        assert_eq!(details.stage, protocol::failure::Stage::Queued);
         assert!((3_900..6_000).contains(&details.late_ms.unwrap()));
     }
 

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use protocol::channel::Code as ChannelCode;
 use protocol::envelope;
-use protocol::failure::{Stage, Timeout};
 use protocol::{Failure, Format, Id, Raw, actions, channels};
 
 use super::Bus;
 use super::intake::{self, Taken};
-use crate::call::{Answer, Deadline, millis};
+use crate::call::Answer;
 use crate::repeat::{self, Entered, Named};
 use crate::router::{ChannelAnswer, ChannelCall, ChannelFailure, ChannelOutcome, Router};
 
@@ -110,7 +109,7 @@ async fn named(bus: &Bus, router: &Router, spec: &'static actions::Spec, taken: 
             answer = joined.outcome() => {
                 answer.map_or_else(|| Outcome::Own(Err(Failure::unavailable(spec.name, 100))), Outcome::Shared)
             }
-            () = tokio::time::sleep(deadline.left()) => Outcome::Own(Err(passed(deadline))),
+            () = tokio::time::sleep(deadline.left()) => Outcome::Own(Err(deadline.passed_while_running())),
         },
         Entered::First(first) => {
             let _held = bus.held.hold(token, &call.origin);
@@ -119,12 +118,6 @@ async fn named(bus: &Bus, router: &Router, spec: &'static actions::Spec, taken: 
             Outcome::Shared(first.end(answer, weight))
         }
     }
-}
-
-/// The deadline of a caller who joined a call that has more time.
-fn passed(deadline: Deadline) -> Failure {
-    let timeout_ms = millis(deadline.timeout);
-    Failure::Timeout(Timeout { timeout_ms, stage: Stage::Running, late_ms: None, death: None, output: None })
 }
 
 /// Bytes that an answer holds if it is one that is kept: what the code itself returned or raised.

@@ -15,6 +15,7 @@ use protocol::script::Record;
 use protocol::{Failure, Id};
 
 use super::job::{Done, Outcome};
+use crate::call::{Origin, cancelled};
 
 /// Scripts that are counted one by one: at most about 6 MB. Beyond that those go that were not called for the longest time.
 const MOST_SCRIPTS: usize = 10_000;
@@ -42,11 +43,53 @@ struct Entry {
     counter: Counter,
 }
 
+/// A call that runs. If nobody waits for its end any more, because it was cancelled or given up past its deadline, it is
+/// counted as that.
+#[derive(Debug)]
+pub struct Counting<'a> {
+    counters: &'a Counters,
+    record: &'a Record,
+    origin: Origin,
+    begin: Instant,
+    bytes_in: usize,
+    ended: bool,
+}
+
+impl Counting<'_> {
+    /// Counts its end. Nothing is allocated but with a script's first call, and when its name has changed.
+    pub fn end(mut self, outcome: &Outcome) {
+        self.note(outcome);
+    }
+
+    fn note(&mut self, outcome: &Outcome) {
+        self.ended = true;
+        let now = Instant::now();
+        let ended = ended(now.duration_since(self.begin), self.bytes_in, outcome);
+        self.counters.note(self.record, now, ended);
+    }
+}
+
+impl Drop for Counting<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let failure = match self.origin.cancel.by() {
+                Some(by) => cancelled(by),
+                None => self.origin.deadline.passed_while_running(),
+            };
+            self.note(&Err(failure));
+        }
+    }
+}
+
 impl Counters {
-    /// Counts a call of a function of a script that has ended. Nothing is allocated but with a script's first call, and
-    /// when its name has changed.
-    pub fn note(&self, record: &Record, took: Duration, bytes_in: usize, outcome: &Outcome) {
-        let ended = ended(took, bytes_in, outcome);
+    /// Counts a call of a function of a script that begins now, once it ends.
+    #[must_use]
+    pub fn begin<'a>(&'a self, record: &'a Record, origin: &Origin, bytes_in: usize) -> Counting<'a> {
+        let origin = origin.clone();
+        Counting { counters: self, record, origin, begin: Instant::now(), bytes_in, ended: false }
+    }
+
+    fn note(&self, record: &Record, now: Instant, ended: Ended) {
         let mut state = self.0.borrow_mut();
         let [macros, transforms, utilities] = &mut state.kinds;
         let of_kind = match record.kind {
@@ -55,7 +98,7 @@ impl Counters {
             Kind::Utility => utilities,
         };
         of_kind.note(ended);
-        state.note(record, ended);
+        state.note(record, now, ended);
     }
 
     /// Forgets a script that has gone.
@@ -104,9 +147,9 @@ impl Counters {
 }
 
 impl Entry {
-    fn note(&mut self, record: &Record, ended: Ended) {
+    fn note(&mut self, record: &Record, now: Instant, ended: Ended) {
         self.counter.note(ended);
-        self.used = Instant::now();
+        self.used = now;
         if self.version != record.version {
             self.version = record.version;
             self.slug.clone_from(&record.slug);
@@ -115,18 +158,18 @@ impl Entry {
 }
 
 impl State {
-    fn note(&mut self, record: &Record, ended: Ended) {
+    fn note(&mut self, record: &Record, now: Instant, ended: Ended) {
         let known = self.projects.get_mut(&record.project).and_then(|scripts| scripts.get_mut(&record.id));
         if let Some(entry) = known {
-            entry.note(record, ended);
+            entry.note(record, now, ended);
             return;
         }
         if self.scripts >= MOST_SCRIPTS {
             self.give_up();
         }
         let (slug, version) = (record.slug.clone(), record.version);
-        let mut entry = Entry { slug, version, used: Instant::now(), counter: Counter::default() };
-        entry.note(record, ended);
+        let mut entry = Entry { slug, version, used: now, counter: Counter::default() };
+        entry.note(record, now, ended);
         self.scripts += 1;
         self.projects.entry(record.project.clone()).or_default().insert(record.id, entry);
     }
@@ -190,7 +233,7 @@ mod tests {
     }
 
     fn note(counters: &Counters, record: &Record, outcome: Outcome) {
-        counters.note(record, Duration::from_millis(5), 10, &outcome);
+        counters.note(record, Instant::now(), ended(Duration::from_millis(5), 10, &outcome));
     }
 
     #[test]

@@ -92,6 +92,25 @@ async fn calls_and_how_they_ended_are_in_the_list_over_all_versions_of_a_script(
 }
 
 #[tokio::test]
+async fn a_call_that_is_cancelled_is_counted_too() {
+    let stage = Stage::with(options()).await;
+    assert_eq!(told(&stage.client, json!({}), 9_000).await, "OK");
+    let payload = json!({"script": "told", "input": {"does": "sleep"}});
+    let more = json!({"requestId": "sleeper", "timeoutMs": 30_000});
+    let sleeps = stage.client.call_whole("utility.run", &payload, &more);
+    let cancels = wait::eventually("the call to be there", Duration::from_secs(10), || async {
+        let cancel = stage.client.call("supervisor.cancel", &json!({"requestId": "sleeper"})).await;
+        (cancel.data()["found"] == true).then_some(())
+    });
+    let (answer, ()) = tokio::join!(sleeps, cancels);
+    assert_eq!(answer.code(), "CANCELLED", "{}", answer.body);
+    let list = listed(&stage.client).await;
+    let stats = &of(&list, "told")["stats"];
+    assert_eq!((&stats["calls"], &stats["errors"]), (&json!(2), &json!({"CANCELLED": 1})), "{list}");
+    stage.close();
+}
+
+#[tokio::test]
 async fn the_count_survives_a_panic_of_the_pool() {
     let stage = Stage::with(options()).await;
     assert_eq!(told(&stage.client, json!({}), 9_000).await, "OK");

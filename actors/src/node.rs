@@ -70,11 +70,11 @@ impl Error {
     pub fn remediation(&self) -> &'static str {
         match self {
             Self::Bus(bus::Error::Connect { .. }) => "start a broker there, or name another with --nats",
-            Self::Bus(bus::Error::Login(_)) => "name a readable credentials file with nats.credentials",
+            Self::Bus(bus::Error::Login(_)) => "name readable files with nats.credentials and nats.ca",
             Self::Bus(bus::Error::Denied(_)) => {
                 "check user and password in the address, or name a credentials file with nats.credentials"
             }
-            Self::Bus(bus::Error::Subscribe(_) | bus::Error::Deaf(_)) => {
+            Self::Bus(bus::Error::Deaf(_)) => {
                 "let this user subscribe to Callboard's subjects and $SRV.>, and publish to inboxes"
             }
             Self::Python(error) => error.remediation(),
@@ -161,7 +161,7 @@ impl Node {
             Slot::start("supervisor", move || supervisor::Supervisor::new(Rc::clone(&looked_at)));
         let _only_once = watched.itself.set(Box::new(supervisor.observer()));
         #[cfg(feature = "faults")]
-        bus::fault::serve(&bus).await?;
+        bus::fault::serve(&bus);
         let added = actions.iter().flat_map(|table| &table.actions);
         let added = added.map(|action| bus::Added {
             spec: action.spec,
@@ -169,10 +169,10 @@ impl Node {
             output: action.output.clone(),
         });
         let worker = worker.map(|slot| worker::Door::new(slot, Rc::clone(&current)));
-        bus.serve(&roles, added.collect(), Rc::new(Router { worker, scripts, supervisor })).await?;
+        bus.serve(&roles, added.collect(), Rc::new(Router { worker, scripts, supervisor }));
         bus.hear_oneself().await?;
         taking.set(true);
-        supervisor::heartbeat::listen(&watched).await?;
+        supervisor::heartbeat::listen(&watched);
         let beating = Rc::downgrade(&watched);
         tokio::task::spawn_local(async move {
             slot::lasting("heartbeat", async || supervisor::heartbeat::beat(beating.clone()).await).await;
@@ -226,7 +226,7 @@ impl Node {
     /// what parts ask of each other, which running calls may have needed; the cells; what is left to send.
     pub async fn stop(&self) {
         self.taking.set(false);
-        supervisor::heartbeat::leave(&self.watched).await;
+        supervisor::heartbeat::leave(&self.watched);
         let worker = self.worker.borrow().upgrade();
         let end = Instant::now() + self.drain;
         for stop in [Stop::Outside, Stop::All] {
@@ -244,7 +244,7 @@ impl Node {
                 pool.stop().await;
             }
         }
-        self.bus.flush().await;
+        self.bus.leave().await;
     }
 }
 

@@ -138,7 +138,7 @@ impl State {
             self.first_use(&project).await;
         }
         // A change that was on disk when the last node ended may not have been told.
-        self.bus.tell(protocol::script::LOADED, &serde_json::json!({"node": self.bus.node})).await;
+        self.bus.tell(protocol::script::LOADED, &serde_json::json!({"node": self.bus.node}));
         self.tell().await;
         Ok(())
     }
@@ -177,11 +177,11 @@ impl State {
             match event {
                 Event::Changed(changed) => {
                     tracing::info!(project = %changed.project, script = %changed.slug, version = changed.version, change = ?changed.change, "script");
-                    self.bus.tell("script.changed", &changed).await;
+                    self.bus.tell("script.changed", &changed);
                 }
                 Event::Conflict(conflict) => {
                     tracing::warn!(project = %conflict.project, script = %conflict.slug, version = conflict.version, kept = conflict.kept_version, "file and index had both changed");
-                    self.bus.tell("script.conflict", &conflict).await;
+                    self.bus.tell("script.conflict", &conflict);
                 }
             }
         }

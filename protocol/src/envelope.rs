@@ -42,7 +42,7 @@ impl RequestId {
     /// A new id, a UUID v7, for a caller who gave none.
     #[must_use]
     pub fn generate() -> Self {
-        Self(crate::Id::generate().text())
+        Self(crate::Id::generate().with_text(str::to_owned))
     }
 
     /// The id as text.

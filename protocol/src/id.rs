@@ -16,10 +16,9 @@ impl Id {
         Self(Uuid::now_v7())
     }
 
-    /// Its hyphenated form.
-    #[must_use]
-    pub fn text(self) -> String {
-        self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned()
+    /// Its hyphenated form, on loan to `with`.
+    pub fn with_text<T>(self, with: impl FnOnce(&str) -> T) -> T {
+        with(self.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
     }
 
     /// Reads any form that the uuid crate reads.

@@ -3,8 +3,6 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use async_nats::client::RequestErrorKind;
-use async_nats::{HeaderMap, Message, Request};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use protocol::envelope::{CORRELATION_ID, DEADLINE, PROJECT, Reply};
@@ -14,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Bus;
+use super::link::{Block, Message, To};
 use crate::call::{Origin, millis};
 
 impl Bus {
@@ -28,9 +27,9 @@ impl Bus {
         origin: &Origin,
     ) -> Result<A, Failure> {
         let body = serde_json::to_vec(question).map_err(|_| Failure::unavailable(action, 1_000))?;
-        let answer = self.request(action, headers(origin), body.into(), origin).await?;
+        let answer = self.request(action, None, &body, origin).await?;
         // Where the other part says that it is too late, or says nothing of use, what counts is whether there is time.
-        read(action, &answer.payload).map_err(|failure| match failure {
+        read(action, answer.payload()).map_err(|failure| match failure {
             Failure::Unavailable(_) if origin.deadline.left().is_zero() => {
                 origin.deadline.passed_in_queue(None)
             }
@@ -49,11 +48,9 @@ impl Bus {
         envelope: Bytes,
         origin: &Origin,
     ) -> Result<Bytes, Failure> {
-        let mut headers = headers(origin);
-        headers.insert(CONTENT_TYPE, Format::MessagePack.content_type());
-        let answer = self.request(action, headers, envelope, origin).await?;
-        match super::intake::header(answer.headers.as_ref(), CONTENT_TYPE).map(Format::from_content_type) {
-            Some(Some(Format::MessagePack)) => Ok(answer.payload),
+        let answer = self.request(action, Some(Format::MessagePack), &envelope, origin).await?;
+        match answer.headers().get(CONTENT_TYPE).map(Format::from_content_type) {
+            Some(Some(Format::MessagePack)) => Ok(answer.to_payload()),
             _ => Err(Failure::response(action, "an answer in another format than its question")),
         }
     }
@@ -62,8 +59,8 @@ impl Bus {
     async fn request(
         &self,
         action: &'static str,
-        headers: HeaderMap,
-        body: Bytes,
+        format: Option<Format>,
+        body: &[u8],
         origin: &Origin,
     ) -> Result<Message, Failure> {
         let left = origin.deadline.left();
@@ -71,15 +68,11 @@ impl Bus {
         if left.is_zero() {
             return Err(late());
         }
-        let request = Request::new().payload(body).headers(headers).timeout(Some(left));
-        let asked = self.client.send_request(self.prefix.subject(action), request);
-        // The client's own timeout does not cover a full send queue.
-        match tokio::time::timeout(left + Duration::from_millis(10), asked).await {
-            Ok(Ok(message)) => Ok(message),
-            Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
-                Err(Failure::unavailable(action, 1_000))
-            }
-            Ok(Err(error)) if error.kind() == RequestErrorKind::TimedOut => Err(late()),
+        let subject = self.prefix.subject(action);
+        let asked = self.link.request(&subject, |block| headers(block, format, origin), body);
+        match tokio::time::timeout(left, asked).await {
+            Ok(Ok(answer)) if answer.is_no_responders() => Err(Failure::unavailable(action, 1_000)),
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(Failure::unavailable("broker", 1_000)),
             Err(_) => Err(late()),
         }
@@ -107,14 +100,14 @@ impl Bus {
         let end = Instant::now() + window;
         let mut answers = Vec::new();
         let gathered = async {
-            let inbox = self.client.new_inbox();
-            let mut replies = self.client.subscribe(inbox.clone()).await.ok()?;
+            let inbox = self.link.new_inbox();
+            let mut replies = self.link.hear(inbox.clone());
             let body = serde_json::to_vec(question).ok()?;
-            let asked = self.prefix.subject(&subject::of_channel(channel));
-            self.client.publish_with_reply(asked, inbox, body.into()).await.ok()?;
+            let subject = self.prefix.subject(&subject::of_channel(channel));
+            self.link.publish_bare(To { subject: &subject, reply: Some(&inbox) }, &body).ok()?;
             while answers.len() < MOST_ANSWERS && !enough(&answers) {
                 let message = replies.next().await?;
-                let read = raw::read_object::<channel::Reply>(Format::Json, &message.payload, "answer");
+                let read = raw::read_object::<channel::Reply>(Format::Json, message.payload(), "answer");
                 let data = read.ok().and_then(|reply| reply.data);
                 answers.extend(data.and_then(|data| serde_json::from_value(data).ok()));
             }
@@ -146,12 +139,13 @@ fn read<A: DeserializeOwned>(action: &'static str, body: &[u8]) -> Result<A, Fai
     }
 }
 
-fn headers(origin: &Origin) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+fn headers(block: &mut Block<'_>, format: Option<Format>, origin: &Origin) {
     let deadline = SystemTime::now() + origin.deadline.left();
     let epoch = deadline.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    headers.insert(DEADLINE, millis(epoch).to_string());
-    headers.insert(CORRELATION_ID, origin.correlation.to_string());
-    headers.insert(PROJECT, origin.project.as_str().to_owned());
-    headers
+    block.put(DEADLINE, itoa::Buffer::new().format(millis(epoch)));
+    origin.correlation.with_text(|text| block.put(CORRELATION_ID, text));
+    block.put(PROJECT, origin.project.as_str());
+    if let Some(format) = format {
+        block.put(CONTENT_TYPE, format.content_type());
+    }
 }

@@ -3,11 +3,11 @@
 
 use std::rc::Rc;
 
-use futures_util::StreamExt as _;
 use protocol::actions::Role;
 use serde_json::{Value, json};
 
-use super::{Bus, Error, Stop};
+use super::{Bus, Stop};
+use crate::bus::link::{Message, To};
 use crate::bus::stats::Endpoint;
 
 /// The service's name.
@@ -25,38 +25,25 @@ enum Verb {
 const VERBS: [(Verb, &str); 3] = [(Verb::Ping, "PING"), (Verb::Info, "INFO"), (Verb::Stats, "STATS")];
 
 /// Subscribes to the nine subjects and answers until the node stops.
-pub(super) async fn serve(bus: &Rc<Bus>) -> Result<(), Error> {
+pub(super) fn serve(bus: &Rc<Bus>) {
     for (verb, word) in VERBS {
         let subjects =
             [format!("$SRV.{word}"), format!("$SRV.{word}.{NAME}"), format!("$SRV.{word}.{NAME}.{}", bus.id)];
         for subject in subjects {
-            let subscribed = bus.client.subscribe(subject).await;
-            let mut subscriber = subscribed.map_err(|error| Error::Subscribe(error.to_string()))?;
             let service = Rc::clone(bus);
-            let task = tokio::task::spawn_local(async move {
-                let mut stop = service.stop.subscribe();
-                loop {
-                    let message = tokio::select! {
-                        message = subscriber.next() => message,
-                        () = super::reached(&mut stop, Stop::Outside) => None,
-                    };
-                    let Some(message) = message else { break };
-                    answer(&service, verb, message).await;
-                }
-            });
-            bus.listening.borrow_mut().push((Stop::Outside, task));
+            let sid = bus.link.subscribe(subject, None, move |message| answer(&service, verb, &message));
+            bus.listening.borrow_mut().push((Stop::Outside, sid));
         }
     }
-    Ok(())
 }
 
-async fn answer(bus: &Bus, verb: Verb, message: async_nats::Message) {
-    let Some(inbox) = message.reply.filter(|inbox| bus.may_reply_to(inbox)) else {
+fn answer(bus: &Bus, verb: Verb, message: &Message) {
+    let Some(inbox) = message.reply().filter(|inbox| bus.may_reply_to(inbox)) else {
         bus.stats.dropped.set(bus.stats.dropped.get() + 1);
         return;
     };
     let body = describe(bus, verb).to_string();
-    if let Err(error) = bus.client.publish(inbox, body.into()).await {
+    if let Err(error) = bus.link.publish_bare(To::subject(inbox), body.as_bytes()) {
         tracing::warn!(%error, "a service request could not be answered");
     }
 }

@@ -8,7 +8,6 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use futures_util::StreamExt as _;
 use protocol::Format;
 use protocol::envelope::{REQUEST_ID, Token};
@@ -17,6 +16,7 @@ use protocol::stream::{Channel, Kind, MOST_TEXT, Part, head};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Bus;
+use super::link::{Block, Message, To};
 use crate::call::{By, Origin, Piece, Stream};
 
 /// After this long without a part, an empty one asks whether the caller is still there.
@@ -30,7 +30,7 @@ const WAITING: usize = 64;
 
 /// Whom the parts go to.
 pub(super) struct Listener {
-    pub(super) inbox: Subject,
+    pub(super) inbox: String,
     pub(super) format: Format,
     pub(super) token: Token,
     /// How long work goes on when nobody listens.
@@ -71,12 +71,8 @@ struct Sending {
 
 impl Sending {
     async fn run(mut self, mut waiting: mpsc::Receiver<Piece>, mut ended: oneshot::Receiver<()>) {
-        let absent = self.bus.client.new_inbox();
-        let Ok(mut said) = self.bus.client.subscribe(absent.clone()).await else {
-            tracing::warn!("a stream could not be begun");
-            return;
-        };
-        let absent = Subject::from(absent);
+        let absent = self.bus.link.new_inbox();
+        let mut said = self.bus.link.hear(absent.clone());
         if !self.send(Kind::Start, Channel::Meta, "", &absent).await {
             return;
         }
@@ -111,7 +107,7 @@ impl Sending {
     }
 
     /// Sends a part; whether the broker took it. After one that it did not take there are no more: numbers have no gaps.
-    async fn send(&mut self, kind: Kind, channel: Channel, text: &str, absent: &Subject) -> bool {
+    async fn send(&mut self, kind: Kind, channel: Channel, text: &str, absent: &str) -> bool {
         let Listener { inbox, format, origin, token, .. } = &self.listener;
         let part = Part {
             request_id: origin.request_id.clone(),
@@ -122,16 +118,15 @@ impl Sending {
             token: (kind == Kind::Start).then(|| token.shown_to_its_caller().into()),
         };
         self.next += 1;
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, format.content_type());
-        headers.insert(REQUEST_ID, origin.request_id.as_str());
-        let body = part.write(*format).into();
-        let (inbox, absent) = (inbox.clone(), absent.clone());
-        let publish = self.bus.client.publish_with_reply_and_headers(inbox, absent, headers, body);
-        match tokio::time::timeout(SEND, publish).await {
-            Ok(Ok(())) => true,
-            Ok(Err(_)) | Err(_) => {
-                tracing::warn!("a part could not be sent: the broker is away");
+        let (to, body) = (To { subject: inbox, reply: Some(absent) }, part.write(*format));
+        let headers = |block: &mut Block<'_>| {
+            block.put(CONTENT_TYPE, format.content_type());
+            block.put(REQUEST_ID, origin.request_id.as_str());
+        };
+        match self.bus.link.publish_within(SEND, to, headers, &body).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, "a part could not be sent");
                 false
             }
         }
@@ -145,7 +140,7 @@ struct Presence(Option<(Instant, Instant)>);
 impl Presence {
     /// Hears what comes back from a part: that nobody was there.
     fn hear(&mut self, message: &Message, now: Instant) {
-        if message.status == Some(StatusCode::NO_RESPONDERS) {
+        if message.is_no_responders() {
             self.is_absent(now);
         }
     }

@@ -7,7 +7,6 @@ use futures_util::StreamExt as _;
 use protocol::heartbeat::{EVERY_MS, Heartbeat};
 
 use super::Watched;
-use crate::bus::Error;
 
 /// How often a node says that it lives.
 const EVERY: Duration = Duration::from_millis(EVERY_MS);
@@ -17,7 +16,7 @@ const LEAST: Duration = Duration::from_millis(100);
 /// Says that the node lives, as long as it does.
 pub async fn beat(watched: Weak<Watched>) {
     while let Some(watched) = watched.upgrade() {
-        say(&watched).await;
+        say(&watched);
         let soon = watched.cluster.beats();
         drop(watched);
         tokio::time::sleep(LEAST).await;
@@ -26,13 +25,13 @@ pub async fn beat(watched: Weak<Watched>) {
 }
 
 /// Makes known that the node stops, so that nobody waits for it.
-pub async fn leave(watched: &Watched) {
+pub fn leave(watched: &Watched) {
     watched.leaving.set(true);
-    say(watched).await;
+    say(watched);
 }
 
-async fn say(watched: &Watched) {
-    watched.bus.tell(&format!("supervisor.heartbeat.{}", watched.bus.node), &of(watched)).await;
+fn say(watched: &Watched) {
+    watched.bus.tell(&format!("supervisor.heartbeat.{}", watched.bus.node), &of(watched));
 }
 
 fn of(watched: &Watched) -> Heartbeat {
@@ -53,21 +52,17 @@ fn of(watched: &Watched) -> Heartbeat {
 }
 
 /// Hears the heartbeats of all nodes, as long as this one lives.
-///
-/// # Errors
-/// The broker refuses the subscription.
-pub async fn listen(watched: &Rc<Watched>) -> Result<(), Error> {
-    let mut beats = watched.bus.hear("supervisor.heartbeat.*").await?;
+pub fn listen(watched: &Rc<Watched>) {
+    let mut beats = watched.bus.hear("supervisor.heartbeat.*");
     let watched = Rc::downgrade(watched);
     tokio::task::spawn_local(async move {
         while let Some(message) = beats.next().await {
             let Some(watched) = watched.upgrade() else { break };
-            match serde_json::from_slice::<Heartbeat>(&message.payload) {
+            match serde_json::from_slice::<Heartbeat>(message.payload()) {
                 Ok(beat) if beat.id != watched.bus.id => watched.cluster.hear(beat),
                 Ok(_) => {}
                 Err(_) => tracing::debug!("a heartbeat that cannot be read"),
             }
         }
     });
-    Ok(())
 }

@@ -421,17 +421,9 @@ struct News {
 pub async fn follow(worker: Weak<super::State>) {
     let Some(bus) = worker.upgrade().map(|worker| Rc::clone(&worker.bus)) else { return };
     let mut connections = bus.connections();
-    let heard =
-        futures_util::future::try_join(bus.hear("script.changed"), bus.hear(protocol::script::LOADED));
-    let (changed, loaded) = match heard.await {
-        Ok(heard) => heard,
-        Err(error) => {
-            tracing::error!(%error, "changes of scripts cannot be heard");
-            return;
-        }
-    };
+    let (changed, loaded) = (bus.hear("script.changed"), bus.hear(protocol::script::LOADED));
     drop(bus);
-    let events = stream::select(changed, loaded).map(|message| message.payload).boxed_local();
+    let events = stream::select(changed, loaded).map(|message| message.to_payload()).boxed_local();
     let Some(here) = worker.upgrade() else { return };
     here.scripts.news.replace(Some(News { events, waker: None, pools: here.pools().cloned().collect() }));
     drop(here);

@@ -16,7 +16,7 @@ const PRODUCT: [&str; 3] = ["protocol/src/", "actors/src/", "python/src/"];
 const DOORS: [Door; 7] = [
     Door {
         thing: "the broker",
-        words: &["async_nats"],
+        words: &["async_nats", "tokio_rustls", "nkeys"],
         open_to: &["actors/src/bus", "actors/src/cli/client"],
     },
     Door { thing: "the store", words: &["sled"], open_to: &["actors/src/store"] },

@@ -1,0 +1,97 @@
+//! Headers of messages: looked through where they stand, and written straight to where they go
+//! ([ADR-4](https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-4.md)).
+
+/// How each block of headers begins.
+const VERSION: &str = "NATS/1.0";
+
+/// The headers of a message, unread.
+#[derive(Debug, Clone, Copy)]
+pub struct Headers<'a>(&'a str);
+
+impl<'a> Headers<'a> {
+    /// The headers in `block`; none if it is empty or no text.
+    #[must_use]
+    pub(super) fn of(block: &'a [u8]) -> Self {
+        Self(std::str::from_utf8(block).unwrap_or_default())
+    }
+
+    /// The status of the first line, if it has one.
+    #[must_use]
+    pub fn status(self) -> Option<u16> {
+        let line = self.0.lines().next()?.strip_prefix(VERSION)?;
+        line.split_ascii_whitespace().next()?.parse().ok()
+    }
+
+    /// Names and values in their order. Lines that are neither are left out.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let lines = self.0.split("\r\n").skip(1);
+        lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim()))
+    }
+
+    /// The first value under `name`, in any spelling of case.
+    #[must_use]
+    pub fn get(self, name: &str) -> Option<&'a str> {
+        self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+/// Headers of a message that is being written.
+#[derive(Debug)]
+pub struct Block<'a>(&'a mut Vec<u8>);
+
+impl<'a> Block<'a> {
+    /// Begins a block in `bytes`, which are empty.
+    pub(super) fn begin(bytes: &'a mut Vec<u8>) -> Self {
+        bytes.extend_from_slice(VERSION.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+        Self(bytes)
+    }
+
+    /// Adds a header. One whose text would end its line is left out: it could be read as another header.
+    pub fn put(&mut self, name: &str, value: &str) {
+        if value.bytes().any(|byte| byte.is_ascii_control()) {
+            return;
+        }
+        for part in [name, ": ", value, "\r\n"] {
+            self.0.extend_from_slice(part.as_bytes());
+        }
+    }
+
+    pub(super) fn end(self) {
+        self.0.extend_from_slice(b"\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again_under_any_spelling_of_its_name() {
+        let mut bytes = Vec::new();
+        let mut block = Block::begin(&mut bytes);
+        block.put("Content-Type", "application/json");
+        block.put("Split", "a\r\nEvil: b");
+        block.put("Content-Type", "second");
+        block.end();
+        let headers = Headers::of(&bytes);
+        assert_eq!(headers.get("content-type"), Some("application/json"));
+        assert_eq!((headers.get("Split"), headers.get("Evil"), headers.status()), (None, None, None));
+        assert_eq!(headers.iter().count(), 2);
+    }
+
+    #[test]
+    fn a_status_is_a_number_behind_the_version() {
+        for (block, status) in [
+            (&b"NATS/1.0 503\r\n\r\n"[..], Some(503)),
+            (b"NATS/1.0 503 No Responders\r\n\r\n", Some(503)),
+            (b"NATS/1.0\r\nA: 503\r\n\r\n", None),
+            (b"NATS/1.0 x\r\n\r\n", None),
+            (b"HTTP/1.1 503\r\n\r\n", None),
+            (b"\xff", None),
+            (b"", None),
+        ] {
+            assert_eq!(Headers::of(block).status(), status);
+        }
+    }
+}

@@ -90,7 +90,7 @@ soak: build $(VENV)/ready ## an hour of mixed load (SOAK_SECONDS): memory, descr
 	$(TOLD) SOAK_SECONDS="$(or $(SOAK_SECONDS),3600)" cargo test --workspace $(FAULTS) --features callboard-tests/long --test soak --locked -- --nocapture
 
 .PHONY: fuzz
-fuzz: ## fuzzers of frames, envelopes, macros, pages and the cell's codec, each FUZZ_SECONDS (60); no nightly compiler is needed
+fuzz: ## fuzzers of what a broker says, frames, envelopes, macros, pages and the cell's codec, each FUZZ_SECONDS (60); no nightly compiler is needed
 	PYTHON="$(PYTHON)" tests/fuzz/run.sh
 
 .PHONY: test-sanitizers

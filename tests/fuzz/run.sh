@@ -9,7 +9,7 @@ repository="$(cd ../.. && pwd)"
 work="${CARGO_TARGET_DIR:-$repository/target}/fuzz"
 seconds="${FUZZ_SECONDS:-60}"
 host="$(rustc -vV | sed -n 's/^host: //p')"
-all=(frame envelope syntax page codec)
+all=(wire frame envelope syntax page codec)
 
 command -v c++ >/dev/null || { echo "libFuzzer is built with a C++ compiler: apt-get install g++" >&2; exit 1; }
 
@@ -43,6 +43,7 @@ run() {
 
 seeds() {
     case "$1" in
+    wire) echo seeds/wire ;;
     frame) echo "$repository/protocol/golden" ;;
     envelope) echo "$repository/protocol/golden seeds/envelope" ;;
     syntax | page) echo "seeds/page $repository/actors/src/cli/demo" ;;

@@ -312,7 +312,7 @@ fn program_through(words: &[String]) -> Command {
 /// Address and name in `ready nats://HOST:PORT node=NAME`.
 fn ready(line: &str) -> Option<(String, String)> {
     let (url, name) = line.strip_prefix("ready ")?.split_once(" node=")?;
-    url.starts_with("nats://").then(|| (url.to_owned(), name.to_owned()))
+    url.contains("://").then(|| (url.to_owned(), name.to_owned()))
 }
 
 /// What a process has written to a pipe, read by a thread so that the pipe never fills.

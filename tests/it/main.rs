@@ -14,6 +14,7 @@ mod envelope;
 #[path = "../security/forgeries.rs"]
 mod forgeries;
 mod fresh;
+mod logins;
 mod macros;
 mod programs;
 mod repeats;

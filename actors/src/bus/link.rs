@@ -124,7 +124,7 @@ impl Link {
             connected: Cell::new(false),
             ending: Cell::new(false),
             closed: Cell::new(false),
-            max_payload: Cell::new(0),
+            max_payload: Cell::new(connection.info.max_payload),
             servers: RefCell::new(vec![terms.address.clone()]),
             waker: RefCell::default(),
             woken: Cell::new(false),

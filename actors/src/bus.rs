@@ -23,11 +23,10 @@ use std::time::{Duration, Instant};
 use protocol::actions::Role;
 use protocol::subject::Prefix;
 use protocol::{actions, channels};
-use tokio::sync::watch;
 
 use crate::call::Held;
 use crate::config;
-use link::{Heard, Link, To, dial};
+use link::{Heard, Link, Listening, To, dial};
 
 /// Smallest `max_payload` of a broker that carries everything Callboard may answer, in bytes.
 const WANTED_PAYLOAD: usize = 4 << 20;
@@ -257,9 +256,15 @@ impl Bus {
         }
     }
 
-    /// Counts the connections made so far; a new one means that messages may have been missed.
+    /// Has `handler` see each message on `name` where it is read, until what is returned is dropped.
     #[must_use]
-    pub fn connections(&self) -> watch::Receiver<u64> {
+    pub fn on(&self, name: &str, handler: impl Fn(link::Message) + 'static) -> Listening {
+        self.link.listen(self.prefix.subject(name), handler)
+    }
+
+    /// How many connections were made so far; a new one means that messages may have been missed.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
         self.link.connections()
     }
 

@@ -5,8 +5,9 @@ use protocol::channel::{Code, Validation};
 use protocol::{Failure, Format, Problem, raw};
 use serde_json::Value;
 
-use crate::call::{Answer, Call, Origin};
+use crate::call::{Call, Origin};
 use crate::slot::Slot;
+use crate::worker::Answering;
 use crate::worker::operations as op;
 use crate::{scripts, supervisor, worker};
 
@@ -173,23 +174,18 @@ pub struct Router {
 }
 
 impl Router {
-    /// Hands a call to the actor of its action.
-    ///
-    /// # Errors
-    /// What the actor answered; `UNAVAILABLE` if it is down.
-    pub async fn action(&self, name: &'static str, call: Call) -> Answer {
+    /// Hands a call to the actor of its action. Its answer, or `UNAVAILABLE` if the actor is down.
+    pub fn action(&self, name: &'static str, call: Call) -> Answering {
         let found = ACTIONS.iter().find(|(known, _)| *known == name);
         match (found.map(|(_, action)| *action), &self.worker, &self.scripts) {
-            (Some(Action::Worker(handle)), Some(door), _) => door.run(|state| handle(state, call))?.await,
+            (Some(Action::Worker(handle)), Some(door), _) => door.run(|state| handle(state, call)),
             (Some(Action::Scripts(handle)), _, Some(slot)) => {
-                // In a box of its own, so that calls of the worker do not carry its room along.
-                Box::pin(slot.send(scripts::Run { handle, call })).await?
+                let slot = slot.clone();
+                Box::pin(async move { slot.send(scripts::Run { handle, call }).await? })
             }
             // What is subscribed to and has no line here is one of the configured ones.
-            (None, Some(door), _) => {
-                door.run(|state| Box::pin(worker::action::handle(state, name, call)))?.await
-            }
-            _ => Err(Failure::unavailable(name, 1_000)),
+            (None, Some(door), _) => door.run(|state| Box::pin(worker::action::handle(state, name, call))),
+            _ => Box::pin(std::future::ready(Err(Failure::unavailable(name, 1_000)))),
         }
     }
 

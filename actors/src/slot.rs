@@ -157,11 +157,11 @@ impl<A: Actor<Context = Context<A>>> Inner<A> {
 
     /// Notes a death and, once its pause is over, starts a new actor. What is left of the pause.
     fn look(&self) -> Option<Duration> {
-        let now = Instant::now();
         let mut life = self.life.borrow_mut();
         if life.failed || life.addr().is_some() {
             return None;
         }
+        let now = Instant::now();
         if life.not_before.is_none() {
             life.note_death(self.name, now);
         }

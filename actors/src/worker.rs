@@ -123,7 +123,7 @@ impl State {
             cleaner: Arc::new(html::Cleaner::new(&config.iframe_hosts)),
             pages: Semaphore::new(bounds(config).cores),
         });
-        drop(pool::Pool::vital(Rc::downgrade(&state.pool), script::follow(Rc::downgrade(&state))));
+        script::follow(&state);
         state
     }
 
@@ -264,12 +264,13 @@ impl Door {
         Self { slot, current }
     }
 
-    /// Begins a call with `handle`. A panic here takes the actor down, one on the way of the call is its caller's
-    /// alone.
-    ///
-    /// # Errors
-    /// `UNAVAILABLE`: the actor is down, or went down over this.
-    pub fn run(&self, handle: impl FnOnce(Rc<State>) -> Answering) -> Result<Answering, Failure> {
+    /// Begins a call with `handle`: its answer, or `UNAVAILABLE` if the actor is down. A panic here takes the actor down, one on
+    /// the way of the call is its caller's alone.
+    pub fn run(&self, handle: impl FnOnce(Rc<State>) -> Answering) -> Answering {
+        self.begin(handle).unwrap_or_else(|failure| Box::pin(std::future::ready(Err(failure))))
+    }
+
+    fn begin(&self, handle: impl FnOnce(Rc<State>) -> Answering) -> Result<Answering, Failure> {
         self.slot.check()?;
         let state = self.current.borrow().upgrade();
         let begin = |state| {

@@ -121,14 +121,26 @@ fn read_message_pack<'a, T: Deserialize<'a>>(bytes: &'a [u8], root: &str) -> Res
 /// # Errors
 /// Names the first key path prefix that is known without parsing: the whole body.
 pub fn check_depth(format: Format, bytes: &[u8], deepest: usize) -> Result<(), Problem> {
+    look(format, bytes, deepest, b"").map(|_| ())
+}
+
+/// The same, and whether a reader has to look: it need not where all that is wrong with a body can be that a value within
+/// it is none, and no object has `key` at its top.
+///
+/// # Errors
+/// See [`check_depth`].
+pub fn look(format: Format, bytes: &[u8], deepest: usize, key: &[u8]) -> Result<bool, Problem> {
     if format == Format::MessagePack {
-        return Ok(());
+        return Ok(true);
     }
-    let mut depth = 0_usize;
-    let mut bytes = bytes.iter();
-    while let Some(byte) = bytes.next() {
+    let (mut depth, mut at) = (0_usize, 0);
+    let mut must_look = bytes.trim_ascii_start().first() != Some(&b'{');
+    while let Some(byte) = bytes.get(at) {
+        at += 1;
         match byte {
             b'[' | b'{' => {
+                // Another value behind the first.
+                must_look |= depth == 0 && at > 1;
                 depth += 1;
                 if depth > deepest {
                     return Err(Problem::new(
@@ -137,23 +149,34 @@ pub fn check_depth(format: Format, bytes: &[u8], deepest: usize) -> Result<(), P
                     ));
                 }
             }
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            b'"' => skip_string(&mut bytes),
-            _ => {}
+            b']' | b'}' => {
+                must_look |= depth == 0;
+                depth = depth.saturating_sub(1);
+            }
+            b'"' => {
+                let rest = bytes.get(at..).unwrap_or_default();
+                let (length, escaped) = string(rest);
+                // An escape may spell any key.
+                must_look |= depth == 0 || depth == 1 && (escaped || rest.get(..length) == Some(key));
+                at += length + 1;
+            }
+            byte => must_look |= depth == 0 && !byte.is_ascii_whitespace(),
         }
     }
-    Ok(())
+    Ok(must_look || depth > 0)
 }
 
-fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => return,
-            b'\\' => {
-                bytes.next();
-            }
-            _ => {}
+/// Length of a string up to its end, and whether it has an escape.
+fn string(bytes: &[u8]) -> (usize, bool) {
+    let (mut at, mut escaped) = (0, false);
+    loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let Some(found) = memchr::memchr2(b'"', b'\\', rest) else { return (bytes.len(), escaped) };
+        at += found;
+        if rest.get(found) == Some(&b'"') {
+            return (at, escaped);
         }
+        (at, escaped) = (at + 2, true);
     }
 }
 

@@ -78,7 +78,7 @@ impl Headers {
     }
 }
 
-/// The deadline of a request that arrived at `arrived`, just now.
+/// The deadline of a request that arrived at `arrived`, just now; or how much too late it came.
 ///
 /// `begin` is where its time counts from, in ms since the epoch, if it says; `end` is a deadline it bears.
 fn deadline(
@@ -86,13 +86,12 @@ fn deadline(
     timeout: Duration,
     begin: Option<u64>,
     end: Option<u64>,
-) -> Result<Deadline, Failure> {
+) -> Result<Deadline, Duration> {
     let end = end.or_else(|| begin.map(|begin| begin.saturating_add(millis(timeout))));
     let Some(end) = end else { return Ok(Deadline { at: arrived + timeout, timeout }) };
     let now = millis(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
     if end <= now {
-        let late = Duration::from_millis(now - end);
-        return Err(Deadline { at: arrived, timeout }.passed_in_queue(Some(late)));
+        return Err(Duration::from_millis(now - end));
     }
     Ok(Deadline { at: arrived + Duration::from_millis(end - now).min(timeout), timeout })
 }
@@ -103,7 +102,7 @@ pub(super) struct Served {
     pub(super) endpoint: Rc<Endpoint>,
 }
 
-/// Reads a message on an action's subject. What is left to do for it: to run the call, and to answer.
+/// Reads a message on an action's subject. What is left to do for it, if it could be read: to run the call, and to answer.
 pub(super) fn action(
     bus: &Rc<Bus>,
     router: &Rc<Router>,
@@ -114,24 +113,25 @@ pub(super) fn action(
     let mut outgoing = Outgoing::of(bus, message)?;
     let taken = AssertUnwindSafe(|| take(bus, &mut outgoing, served.spec, message, arrived));
     let taken = catch_unwind(taken).unwrap_or_else(|_| Err((RequestId::generate(), panicked())));
-    let taken = taken.and_then(|taken| match served.endpoint.gate.enter(message.payload().len()) {
+    let entered = taken.and_then(|taken| match served.endpoint.gate.enter(message.payload().len()) {
         Ok(inside) => Ok((taken, inside)),
         Err(full) => Err((taken.call.origin.request_id.clone(), full)),
     });
+    let (taken, inside) = match entered {
+        Ok(entered) => entered,
+        Err((id, failure)) => {
+            id.as_str().clone_into(&mut outgoing.request_id);
+            answer(bus, served, outgoing, Outcome::Own(Err(failure)), arrived);
+            return None;
+        }
+    };
+    taken.call.origin.request_id.as_str().clone_into(&mut outgoing.request_id);
     let (bus, router, served) = (Rc::clone(bus), Rc::clone(router), Rc::clone(served));
     Some(async move {
-        let outcome = match taken {
-            Ok((taken, _inside)) => {
-                outgoing.request_id = taken.call.origin.request_id.as_str().to_owned();
-                let outcome = AssertUnwindSafe(attend(&bus, &router, served.spec, &outgoing, taken));
-                outcome.catch_unwind().await.unwrap_or_else(|_| Outcome::Own(Err(panicked())))
-            }
-            Err((id, failure)) => {
-                outgoing.request_id = id.as_str().to_owned();
-                Outcome::Own(Err(failure))
-            }
-        };
-        answer(&bus, &served, outgoing, outcome, arrived).await;
+        let outcome = AssertUnwindSafe(attend(&bus, &router, served.spec, &outgoing, taken));
+        let outcome = outcome.catch_unwind().await.unwrap_or_else(|_| Outcome::Own(Err(panicked())));
+        answer(&bus, &served, outgoing, outcome, arrived);
+        drop(inside);
     })
 }
 
@@ -141,18 +141,18 @@ fn panicked() -> Failure {
 }
 
 /// Sends the reply to an action's call, counts and tells of it.
-async fn answer(bus: &Bus, served: &Served, mut outgoing: Outgoing, outcome: Outcome, arrived: Instant) {
+fn answer(bus: &Bus, served: &Served, mut outgoing: Outgoing, outcome: Outcome, arrived: Instant) {
     let why = |why: fn(&Failure) -> Option<&str>| outcome.failure().and_then(why).map(str::to_owned);
     let (reason, refused) = (why(Failure::reason), why(Failure::refused));
     outgoing.failed = outcome.failure().map(Failed::of);
     let (format, now) = (outgoing.format, jiff::Timestamp::now());
     let body = outcome.into_body(format, &outgoing.request_id, now);
-    let sent = match bus.send(&outgoing, &body).await {
+    let sent = match bus.send(&outgoing, &body) {
         Err(size) => {
             let failure = too_large(size, bus.max_payload());
             outgoing.failed = Some(Failed::of(&failure));
             let body = envelope::failure(format, &outgoing.request_id, failure, now);
-            Box::pin(bus.send(&outgoing, &body)).await
+            bus.send(&outgoing, &body)
         }
         sent => sent,
     };
@@ -170,7 +170,7 @@ async fn answer(bus: &Bus, served: &Served, mut outgoing: Outgoing, outcome: Out
     }
 }
 
-/// Has a call done.
+/// Has a call done. What only some calls need is in boxes of its own, so that others do not carry its room along.
 async fn attend(
     bus: &Rc<Bus>,
     router: &Router,
@@ -178,9 +178,18 @@ async fn attend(
     outgoing: &Outgoing,
     taken: Taken,
 ) -> Outcome {
-    match taken.parts {
-        None => once::action(bus, router, spec, taken).await,
-        Some(lease) => Box::pin(in_parts(bus, router, spec, outgoing, taken, lease)).await,
+    match taken {
+        Taken { parts: Some(lease), .. } => {
+            Box::pin(in_parts(bus, router, spec, outgoing, taken, lease)).await
+        }
+        Taken { named: true, .. } => Box::pin(once::action(bus, router, spec, taken)).await,
+        Taken { call, late: Some(late), .. } => {
+            Outcome::Own(Err(call.origin.deadline.passed_in_queue(Some(late))))
+        }
+        Taken { call, token, .. } => {
+            let _held = bus.held.hold(token, &call.origin);
+            Outcome::Own(run(router, spec, call).await)
+        }
     }
 }
 
@@ -218,8 +227,8 @@ pub(super) struct Taken {
     pub(super) named: bool,
     /// Whether its caller wants parts, and how long work goes on when nobody hears them.
     pub(super) parts: Option<Duration>,
-    /// The failure of a call that came too late to be run.
-    pub(super) late: Option<Failure>,
+    /// How much too late to be run it came, if it did.
+    pub(super) late: Option<Duration>,
 }
 
 /// Reads what came into a call, or into the failure that answers it.
@@ -235,9 +244,8 @@ fn take(
     let refuse = |failure: Failure| (RequestId::generate(), failure);
     let format = headers.format.map_err(|problem| refuse(problem.into()))?;
     outgoing.format = format;
-    raw::check_depth(format, message.payload(), DEEPEST).map_err(|problem| refuse(problem.into()))?;
     let known = |name: &str| bus.knows(name);
-    let request = envelope::Request::read(format, message.payload(), spec.name, known)
+    let request = envelope::Request::read(format, message.payload(), DEEPEST, spec.name, known)
         .map_err(|refused| (refused.request_id, refused.failure))?;
     let id = request.request_id;
     if request.stream && !spec.streams {
@@ -264,6 +272,7 @@ fn take(
 /// Runs a call to its end, or to its deadline.
 pub(super) async fn run(router: &Router, spec: &'static actions::Spec, call: Call) -> Answer {
     let origin = call.origin.clone();
+    let handled = router.action(spec.name, call);
     let outcome = tokio::select! {
         biased;
         // What the handler has begun sees it too, and ends.
@@ -271,7 +280,7 @@ pub(super) async fn run(router: &Router, spec: &'static actions::Spec, call: Cal
             Over::Cancelled(by) => cancelled(by),
             Over::GivenUp => origin.deadline.passed_while_running(),
         }),
-        outcome = router.action(spec.name, call) => outcome,
+        outcome = handled => outcome,
     };
     // A page or batch whose parts were cancelled is no success.
     match origin.cancel.by() {
@@ -320,7 +329,7 @@ pub(super) async fn channel(
         safe_storage_status: channel::SafeStorageStatus::Unavailable,
     };
     let body = channel::reply::<Value>(outgoing.format, &head, data.as_ref());
-    if bus.send(&outgoing, &body).await.is_err() {
+    if bus.send(&outgoing, &body).is_err() {
         tracing::warn!(channel = spec.name, "a reply did not fit the broker");
         let code = ChannelCode::ServiceFailure;
         let text = channel::text::of(code, &locale);
@@ -328,7 +337,7 @@ pub(super) async fn channel(
             code.number().map(|number| Failed { number, code: code.as_str(), text: text.message });
         let body =
             channel::reply::<Value>(outgoing.format, &channel::Head { code, debug: None, ..head }, None);
-        let _small_enough = bus.send(&outgoing, &body).await;
+        let _small_enough = bus.send(&outgoing, &body);
     }
     endpoint.count(arrived.elapsed(), outgoing.failed.as_ref().map(|failed| failed.code));
     tracing::debug!(channel = spec.name, code = code.as_str(), "answered");
@@ -393,11 +402,8 @@ mod tests {
 
     #[test]
     fn a_late_request_says_how_late_it_is() {
-        let failure =
-            deadline(Instant::now(), Duration::from_secs(1), Some(now() - 5_000), None).unwrap_err();
-        let Failure::Timeout(details) = failure else { panic!("another failure") };
-        assert_eq!(details.stage, protocol::failure::Stage::Queued);
-        assert!((3_900..6_000).contains(&details.late_ms.unwrap()));
+        let late = deadline(Instant::now(), Duration::from_secs(1), Some(now() - 5_000), None).unwrap_err();
+        assert!((3_900..6_000).contains(&millis(late)));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use async_nats::ServerAddr;
 use futures_util::Stream;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use self::headers::Block;
 pub use self::outbox::{Refused, To};
@@ -61,7 +61,7 @@ struct Inner {
     woken: Cell<bool>,
     /// Told when what waited has been written.
     room: Notify,
-    connections: watch::Sender<u64>,
+    connections: Cell<u64>,
 }
 
 struct Subscription {
@@ -72,10 +72,22 @@ struct Subscription {
     ended: bool,
 }
 
-/// Messages of a subscription, one by one, until the connection is closed. The subscription ends when this is dropped.
-pub struct Heard {
+/// A subscription. It ends when this is dropped.
+pub struct Listening {
     link: Link,
     sid: u64,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.link.end([self.sid]);
+        self.link.0.subscriptions.borrow_mut().remove(&self.sid);
+    }
+}
+
+/// Messages of a subscription, one by one, until the connection is closed. The subscription ends when this is dropped.
+pub struct Heard {
+    _listening: Listening,
     messages: mpsc::Receiver<Message>,
 }
 
@@ -84,13 +96,6 @@ impl Stream for Heard {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message>> {
         self.messages.poll_recv(context)
-    }
-}
-
-impl Drop for Heard {
-    fn drop(&mut self) {
-        self.link.end([self.sid]);
-        self.link.0.subscriptions.borrow_mut().remove(&self.sid);
     }
 }
 
@@ -129,7 +134,7 @@ impl Link {
             waker: RefCell::default(),
             woken: Cell::new(false),
             room: Notify::new(),
-            connections: watch::Sender::new(0),
+            connections: Cell::new(0),
         }));
         let answers = link.clone();
         let every = format!("{}*", link.0.inbox);
@@ -144,10 +149,10 @@ impl Link {
         self.0.max_payload.get()
     }
 
-    /// Counts the connections made so far; a new one means that messages may have been missed.
+    /// How many connections were made so far; a new one means that messages may have been missed.
     #[must_use]
-    pub fn connections(&self) -> watch::Receiver<u64> {
-        self.0.connections.subscribe()
+    pub fn connections(&self) -> u64 {
+        self.0.connections.get()
     }
 
     /// Has `handler` do what is to be done with each message on `subject`, of a queue group if there is one, where it is read: it must
@@ -172,12 +177,18 @@ impl Link {
     #[must_use]
     pub fn hear(&self, subject: String) -> Heard {
         let (heard, messages) = mpsc::channel(WAITING);
-        let sid = self.subscribe(subject, None, move |message| {
+        let listening = self.listen(subject, move |message| {
             if let Err(mpsc::error::TrySendError::Full(message)) = heard.try_send(message) {
                 tracing::warn!(subject = message.subject(), "a message was dropped: too many wait already");
             }
         });
-        Heard { link: self.clone(), sid, messages }
+        Heard { _listening: listening, messages }
+    }
+
+    /// Has `handler` see each message on `subject`, until what is returned is dropped; see [`Link::subscribe`].
+    #[must_use]
+    pub fn listen(&self, subject: String, handler: impl Fn(Message) + 'static) -> Listening {
+        Listening { link: self.clone(), sid: self.subscribe(subject, None, handler) }
     }
 
     /// Says that no more is wanted of subscriptions. What the broker has sent by then still comes, and is still handled:

@@ -71,19 +71,6 @@ pub(super) async fn action(
     spec: &'static actions::Spec,
     taken: Taken,
 ) -> Outcome {
-    if taken.named {
-        // In a box of its own, so that bare payloads do not carry its room along.
-        return Box::pin(named(bus, router, spec, taken)).await;
-    }
-    let Taken { call, token, late, .. } = taken;
-    if let Some(late) = late {
-        return Outcome::Own(Err(late));
-    }
-    let _held = bus.held.hold(token, &call.origin);
-    Outcome::Own(intake::run(router, spec, call).await)
-}
-
-async fn named(bus: &Bus, router: &Router, spec: &'static actions::Spec, taken: Taken) -> Outcome {
     let Taken { call, token, late, .. } = taken;
     let named = Named {
         id: call.origin.request_id.clone(),
@@ -98,7 +85,7 @@ async fn named(bus: &Bus, router: &Router, spec: &'static actions::Spec, taken: 
         // Who sends the very same message again is late by its own timestamp, but asks for no work.
         return match bus.repeats.actions.find(&named) {
             Some(Entered::Kept(answer)) => Outcome::Shared(answer),
-            _ => Outcome::Own(Err(late)),
+            _ => Outcome::Own(Err(call.origin.deadline.passed_in_queue(Some(late)))),
         };
     }
     let deadline = call.origin.deadline;

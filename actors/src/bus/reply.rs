@@ -8,13 +8,14 @@ use protocol::{Failure, Format, Id};
 
 use super::Bus;
 use super::intake::Taken;
-use super::link::{Block, Message, To};
+use super::link::{Block, Message, Refused, To};
 use super::stream::Listener;
 
 /// Longest wait for room, of which there is none once much waits for a broker that is away.
 const SEND: Duration = Duration::from_secs(10);
 
 /// What is known of a reply before its body is.
+#[derive(Clone)]
 pub(super) struct Outgoing {
     inbox: String,
     pub(super) format: Format,
@@ -24,6 +25,7 @@ pub(super) struct Outgoing {
 }
 
 /// The failure in the headers of a reply.
+#[derive(Clone)]
 pub(super) struct Failed {
     pub(super) number: u16,
     pub(super) code: &'static str,
@@ -45,12 +47,11 @@ impl Outgoing {
             tracing::debug!(subject = message.subject(), "dropped: no reply subject in an inbox");
             return None;
         };
-        let correlation = message.headers().get(CORRELATION_ID);
         Some(Self {
             inbox: inbox.to_owned(),
             format: Format::Json,
             request_id: String::new(),
-            correlation: correlation.and_then(Id::new).unwrap_or_else(Id::generate),
+            correlation: message.headers().get(CORRELATION_ID).and_then(Id::new).unwrap_or_else(Id::generate),
             failed: None,
         })
     }
@@ -91,17 +92,30 @@ impl Bus {
     }
 
     /// Publishes a reply. `Err` is the size of a body that the broker does not carry; nothing was sent then.
-    pub(super) async fn send(&self, outgoing: &Outgoing, body: &[u8]) -> Result<(), usize> {
+    pub(super) fn send(&self, outgoing: &Outgoing, body: &[u8]) -> Result<(), usize> {
         // Headers count towards the limit as well.
         const HEADERS: usize = 1_024;
-        if body.len() + HEADERS > self.link.max_payload() {
+        if body.len() + HEADERS > self.max_payload() {
             return Err(body.len());
         }
-        let (to, headers) =
-            (To::subject(&outgoing.inbox), |block: &mut Block<'_>| outgoing.headers(block, &self.node));
-        if let Err(error) = self.link.publish_within(SEND, to, headers, body).await {
-            tracing::warn!(%error, "a reply could not be sent");
+        let to = To::subject(&outgoing.inbox);
+        match self.link.publish(to, |block| outgoing.headers(block, &self.node), body) {
+            Ok(()) => {}
+            Err(Refused::Full) => self.send_later(outgoing.clone(), body.to_owned()),
+            Err(error) => tracing::warn!(%error, "a reply could not be sent"),
         }
         Ok(())
+    }
+
+    /// Publishes a reply as soon as there is room, which there nearly always is at once.
+    fn send_later(&self, outgoing: Outgoing, body: Vec<u8>) {
+        let (link, node) = (self.link.clone(), self.node.clone());
+        tokio::task::spawn_local(async move {
+            let (to, headers) =
+                (To::subject(&outgoing.inbox), |block: &mut Block<'_>| outgoing.headers(block, &node));
+            if let Err(error) = link.publish_within(SEND, to, headers, &body).await {
+                tracing::warn!(%error, "a reply could not be sent");
+            }
+        });
     }
 }

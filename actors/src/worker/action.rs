@@ -15,7 +15,7 @@ use protocol::capability::Capability;
 use protocol::channels;
 use protocol::failure::ActionFailed;
 use protocol::frame::cell::{Declared, Function, MOST_ACTIONS, Reason};
-use protocol::raw::{self, Raw};
+use protocol::raw::{self, AnyObject, Raw};
 use serde_json::Value;
 
 use super::ask::Asker;
@@ -181,6 +181,8 @@ impl Table {
 /// # Errors
 /// How it failed.
 pub async fn handle(worker: Rc<super::State>, name: &'static str, call: Call) -> Answer {
+    // Its schema is held in the cell; that it is an object in its format is held here, as with every action.
+    call.read::<AnyObject>()?;
     match worker.actions.as_ref().and_then(|added| added.find(name)) {
         Some((action, pool)) => action.call(pool, call).await,
         None => Err(Failure::unavailable(name, 1_000)),

@@ -4,7 +4,7 @@
 mod page;
 
 use std::cell::{Ref, RefCell, RefMut};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,9 @@ use bytes::{Bytes, BytesMut};
 use protocol::frame::{self, HEADER, Header, Operation, page as shared};
 use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
 use super::death::Exit;
@@ -50,7 +52,7 @@ pub struct Flight {
     /// Until when a call that was answered in its stead, because it was cancelled or late, may come to its end.
     pub grace: Option<Instant>,
     /// What the call asks of the node and has no answer to yet, by the cell's numbers.
-    pub asks: HashMap<u32, Pending>,
+    pub asks: BTreeMap<u32, Pending>,
 }
 
 /// A question that is being answered. Dropping it ends that.
@@ -88,6 +90,8 @@ pub struct State {
     pub exit: Option<Exit>,
     /// The calls in its pipe, in the order of their answers.
     pub flights: VecDeque<Flight>,
+    /// Size of the largest call that it was given, in bytes.
+    largest: usize,
     /// Bytes that the socket did not take yet.
     unsent: Vec<u8>,
     next: u64,
@@ -121,7 +125,9 @@ pub struct Cell {
     pub key: Key,
     /// When it was asked for.
     pub born: Instant,
-    stream: UnixStream,
+    /// The half of its pipe that the driver reads; gone once it does.
+    reader: RefCell<Option<OwnedReadHalf>>,
+    writer: OwnedWriteHalf,
     page: OwnedFd,
     state: RefCell<State>,
     wake: Notify,
@@ -164,6 +170,7 @@ impl Cell {
             process: None,
             exit: None,
             flights: VecDeque::new(),
+            largest: 0,
             unsent: Vec::new(),
             next: 1,
             calls: 0,
@@ -178,11 +185,13 @@ impl Cell {
             stopped: false,
         };
         let page = memory.try_clone()?;
+        let (reader, writer) = UnixStream::from_std(ours)?.into_split();
         let cell = Self {
             id,
             key,
             born: now,
-            stream: UnixStream::from_std(ours)?,
+            reader: RefCell::new(Some(reader)),
+            writer,
             page,
             state: RefCell::new(state),
             wake: Notify::new(),
@@ -230,12 +239,16 @@ impl Cell {
         let state = self.state();
         let bytes =
             || state.flights.iter().filter_map(|flight| flight.job.as_ref()).map(Job::size).sum::<usize>();
+        // Mostly all are so small that nobody needs to know how small.
+        let fits = |depth: usize| {
+            (depth + 1) * state.largest.max(size) <= MOST_BYTES || bytes() + size <= MOST_BYTES
+        };
         state.phase == Phase::Ready
             && !state.withdrawn
             && !state.retires
             && (!state.alone || state.flights.is_empty())
             && state.flights.len() < depth(state.pace)
-            && bytes() + size <= MOST_BYTES
+            && fits(state.flights.len())
     }
 
     /// Sends a frame that is answered with the sequence it gets.
@@ -280,12 +293,13 @@ impl Cell {
             Ok(sequence) => {
                 let mut state = self.state_mut();
                 let begun = state.flights.is_empty().then(Instant::now);
+                state.largest = state.largest.max(job.size());
                 state.flights.push_back(Flight {
                     sequence,
                     job: Some(job),
                     begun,
                     grace: None,
-                    asks: HashMap::new(),
+                    asks: BTreeMap::new(),
                 });
                 Ok(())
             }
@@ -297,7 +311,7 @@ impl Cell {
     fn flush(&self) {
         let mut state = self.state.borrow_mut();
         while !state.unsent.is_empty() {
-            match self.stream.try_write(&state.unsent) {
+            match self.writer.try_write(&state.unsent) {
                 Ok(sent) => {
                     state.unsent.drain(..sent);
                 }
@@ -321,30 +335,24 @@ impl Cell {
 
     /// Sends what is given to the cell and reads frames, until the pipe ends or the pool lets the cell go.
     pub async fn drive(&self, said: impl Fn(Said)) {
+        let Some(mut reader) = self.reader.take() else { return };
         let mut buffer = BytesMut::with_capacity(16 * 1024);
         loop {
             self.flush();
             let writing = !self.state().unsent.is_empty();
             tokio::select! {
                 biased;
-                ready = self.stream.readable() => {
-                    if ready.is_err() {
-                        break;
-                    }
-                }
-                _ = self.stream.writable(), if writing => continue,
+                read = reader.read_buf(&mut buffer) => match read {
+                    Ok(0) | Err(_) => break,
+                    Ok(_) => {}
+                },
+                _ = self.writer.writable(), if writing => continue,
                 () = self.wake.notified() => {
                     if self.state().phase == Phase::Gone {
                         return;
                     }
                     continue;
                 }
-            }
-            match self.stream.try_read_buf(&mut buffer) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
-                Err(_) => break,
             }
             if let Err(error) = frames(&mut buffer, |header, body| said(Said::Frame(header, body))) {
                 said(Said::End(Some(error)));

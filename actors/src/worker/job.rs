@@ -1,5 +1,6 @@
 //! A piece of work for a cell and what becomes of it. Who runs it when is the pool's business.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -130,11 +131,14 @@ impl Job {
 }
 
 /// A moment as `CLOCK_MONOTONIC` nanoseconds, which the cell can read too. `Instant` is that clock on Linux but
-/// keeps its figure to itself.
+/// keeps its figure to itself: it is found out once.
 fn monotonic(at: Instant) -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    let now = Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0));
-    let then = now + at.saturating_duration_since(Instant::now());
+    static KNOWN: LazyLock<(Instant, Duration)> = LazyLock::new(|| {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        (Instant::now(), Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0)))
+    });
+    let (instant, figure) = *KNOWN;
+    let then = figure + at.saturating_duration_since(instant);
     u64::try_from(then.as_nanos()).unwrap_or(u64::MAX)
 }

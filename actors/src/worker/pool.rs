@@ -209,7 +209,7 @@ impl Pool {
             return;
         }
         let mut state = self.state.borrow_mut();
-        if state.circuits.open(&key, Instant::now()).is_some() {
+        if state.circuits.open(&key, job.queued).is_some() {
             drop(state);
             job.end(Err(death::no_process("circuit_open")));
             return;

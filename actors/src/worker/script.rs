@@ -3,13 +3,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
-use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::StreamExt as _;
-use futures_util::stream::{self, LocalBoxStream};
 use protocol::abi::Kind;
 use protocol::actions::{Action as _, script_fetch};
 use protocol::capability::Capability;
@@ -20,6 +16,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::bus::Bus;
+use crate::bus::link::Listening;
 use crate::call::Origin;
 use crate::config::grant::Grant;
 use crate::worker::counters::Counters;
@@ -152,8 +149,10 @@ pub struct Scripts {
     bodies: RefCell<Bodies>,
     /// Counts what was forgotten, so that an answer that was under way at the time is not kept.
     forgotten: Cell<u64>,
-    /// What was told and not yet looked at.
-    news: RefCell<Option<News>>,
+    /// To how many connections that belongs.
+    connections: Cell<u64>,
+    /// What tells of changes.
+    listening: RefCell<Vec<Listening>>,
 }
 
 /// Bodies by their hash, which never change.
@@ -186,7 +185,8 @@ impl Scripts {
             listed: RefCell::default(),
             bodies: RefCell::default(),
             forgotten: Cell::new(0),
-            news: RefCell::default(),
+            connections: Cell::new(0),
+            listening: RefCell::default(),
         }
     }
 
@@ -334,35 +334,19 @@ impl Scripts {
         Ok(scripts.collect())
     }
 
-    /// Looks at what was told and not yet heard. A call that came after an event must not meet what the event has overtaken.
+    /// Forgets everything after a break of the connection: events may have been missed.
     fn catch_up(&self) {
-        let waker = self.news.borrow().as_ref().and_then(|news| news.waker.clone());
-        let Some(waker) = waker else { return };
-        // The waker is that of the task that waits for events, which therefore still hears of the next one.
-        let mut context = Context::from_waker(&waker);
-        while let Poll::Ready(Some(event)) = self.poll_news(&mut context) {
-            self.hear(&event);
+        let connections = self.bus.connections();
+        if self.connections.replace(connections) != connections {
+            self.forget(None);
         }
     }
 
-    fn poll_news(&self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let mut news = self.news.borrow_mut();
-        let Some(news) = news.as_mut() else { return Poll::Ready(None) };
-        if news.waker.as_ref().is_none_or(|waker| !waker.will_wake(context.waker())) {
-            news.waker = Some(context.waker().clone());
-        }
-        let events = &mut news.events;
-        let next =
-            std::pin::pin!(tokio::task::unconstrained(std::future::poll_fn(|cx| events.poll_next_unpin(cx))));
-        next.poll(context)
-    }
-
-    fn hear(&self, event: &[u8]) {
+    fn hear<'a>(&self, event: &[u8], pools: impl Iterator<Item = &'a Rc<Pool>>) {
         match serde_json::from_slice::<Changed>(event) {
             Ok(changed) => {
                 self.forget(Some(&changed.project));
-                let pools = self.news.borrow().as_ref().map(|news| news.pools.clone());
-                for pool in pools.unwrap_or_default() {
+                for pool in pools {
                     pool.forget(&changed.project, changed.id);
                 }
                 if changed.change == Some(Change::Deleted) {
@@ -408,39 +392,17 @@ struct Changed {
     change: Option<Change>,
 }
 
-/// What is told of scripts, and who has to know.
-struct News {
-    events: LocalBoxStream<'static, Bytes>,
-    /// Of the task that waits for events.
-    waker: Option<Waker>,
-    pools: Vec<Rc<Pool>>,
-}
-
-/// Forgets what has changed, as long as the worker lives. After a break of the connection, events may have been
-/// missed: everything is forgotten then.
-pub async fn follow(worker: Weak<super::State>) {
-    let Some(bus) = worker.upgrade().map(|worker| Rc::clone(&worker.bus)) else { return };
-    let mut connections = bus.connections();
-    let (changed, loaded) = (bus.hear("script.changed"), bus.hear(protocol::script::LOADED));
-    drop(bus);
-    let events = stream::select(changed, loaded).map(|message| message.to_payload()).boxed_local();
-    let Some(here) = worker.upgrade() else { return };
-    here.scripts.news.replace(Some(News { events, waker: None, pools: here.pools().cloned().collect() }));
-    drop(here);
-    loop {
-        let next = std::future::poll_fn(|context| match worker.upgrade() {
-            Some(worker) => worker.scripts.poll_news(context),
-            None => Poll::Ready(None),
-        });
-        let event = tokio::select! {
-            event = next => event,
-            connected = connections.changed() => {
-                let Some(worker) = worker.upgrade().filter(|_| connected.is_ok()) else { break };
-                worker.scripts.forget(None);
-                continue;
-            }
-        };
-        let (Some(event), Some(worker)) = (event, worker.upgrade()) else { break };
-        worker.scripts.hear(&event);
-    }
+/// Has `worker` forget what has changed, before it sees any call that comes after the event.
+pub fn follow(worker: &Rc<super::State>) {
+    let listen = |name| {
+        let hearer = Rc::downgrade(worker);
+        worker.bus.on(name, move |message| {
+            let Some(worker) = hearer.upgrade() else { return };
+            // What is not forgotten would run on: if this panics, the pool is broken.
+            let _inside = worker.pool.inside();
+            worker.scripts.hear(message.payload(), worker.pools());
+        })
+    };
+    let listening = ["script.changed", protocol::script::LOADED].map(listen).into();
+    worker.scripts.listening.replace(listening);
 }

@@ -124,6 +124,34 @@ fn depth_is_counted_outside_of_strings_only() {
 }
 
 #[test]
+fn a_reader_need_not_look_where_only_a_value_within_can_be_wrong() {
+    let must = |json: &str| look(Format::Json, json.as_bytes(), 16, b"payload").unwrap();
+    for json in [r#"{"a":{"payload":1}}"#, r#"{"b":["payload","\""]}"#, "{}", "{\"a\":1} \n", "{\"a\":}"] {
+        assert!(!must(json), "{json}");
+    }
+    for json in [
+        r#"{"payload":1}"#,
+        r#"{"a":"payload"}"#,
+        r#"{"p\u0061yload":1}"#,
+        "",
+        "[]",
+        "1",
+        "nul",
+        "{",
+        "\"{}\"",
+        "{}{}",
+        "{}1",
+        "{}]",
+        "{}\"a\"",
+        "{\"a",
+        "{\"a\\",
+        "[{}",
+    ] {
+        assert!(must(json), "{json}");
+    }
+}
+
+#[test]
 fn a_message_pack_length_that_lies_costs_no_memory() {
     let problem = read::<Holder<'_>>(Format::MessagePack, b"\x81\xa5value\xdd\xff\xff\xff\xff", "$");
     problem.unwrap_err();

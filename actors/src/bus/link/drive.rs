@@ -229,7 +229,7 @@ impl Link {
         outbox.append(waiting);
         drop(outbox);
         self.0.connected.set(true);
-        self.0.connections.send_modify(|count| *count += 1);
+        self.0.connections.set(self.0.connections.get() + 1);
         tracing::info!("connected to the broker");
     }
 

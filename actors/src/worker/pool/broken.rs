@@ -26,7 +26,7 @@ impl Broken {
 }
 
 /// Held while code of the pool runs in a task of others, whose panic says nothing about the pool by itself.
-pub(super) struct Inside<'a>(&'a Broken);
+pub(in crate::worker) struct Inside<'a>(&'a Broken);
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
@@ -68,7 +68,7 @@ impl Pool {
         drop(state);
     }
 
-    pub(super) fn inside(&self) -> Inside<'_> {
+    pub(in crate::worker) fn inside(&self) -> Inside<'_> {
         Inside(&self.broken)
     }
 

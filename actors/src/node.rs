@@ -332,6 +332,8 @@ fn watch(
     };
     let looked_at: Rc<RefCell<_>> = Rc::clone(&current);
     let pool = move || looked_at.borrow().upgrade().map(|worker| worker.pool.status());
+    let looked_at = Rc::clone(&current);
+    let pools = move || looked_at.borrow().upgrade().map_or_else(Vec::new, |worker| worker.others_status());
     let counting = Rc::clone(&current);
     let counted = move |request: &supervisor_counters::Request, parts: bool| {
         let worker = counting.borrow().upgrade()?;
@@ -352,6 +354,7 @@ fn watch(
         services: Box::new(move || programs.parts()),
         itself: OnceCell::new(),
         pool: Box::new(pool),
+        pools: Box::new(pools),
         counted: Box::new(counted),
         actions,
         resize: Box::new(resize),

@@ -21,7 +21,7 @@ use protocol::actions::Role;
 use protocol::channel::Code;
 use protocol::channels::supervisor_counters::{self, Counted};
 use protocol::channels::supervisor_pool::Resize;
-use protocol::channels::supervisor_status::{Part, Pool, State};
+use protocol::channels::supervisor_status::{NamedPool, Part, Pool, State};
 use tokio::sync::Notify;
 
 use crate::bus::Bus;
@@ -47,8 +47,10 @@ pub struct Watched {
     pub itself: OnceCell<Look>,
     /// How the programs of its configuration are.
     pub services: Box<dyn Fn() -> Vec<Part>>,
-    /// How its cells are, where it is a worker.
+    /// How its cells of scripts are, where it is a worker.
     pub pool: Box<dyn Fn() -> Option<Pool>>,
+    /// How its other pools are, where it has any.
+    pub pools: Box<dyn Fn() -> Vec<NamedPool>>,
     /// What it has counted of calls of scripts, where it is a worker; with histograms or without.
     pub counted: Count,
     /// The actions that its configuration adds.

@@ -30,6 +30,7 @@ use actix::fut::{ActorFutureExt as _, wrap_future};
 use actix::{Actor, ActorContext as _, AsyncContext as _, Context};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
+use protocol::channels::supervisor_status::NamedPool;
 use protocol::failure::ActionFailed;
 use protocol::frame::cell::{Function, Reason};
 use protocol::{Failure, Format};
@@ -129,9 +130,22 @@ impl State {
 
     /// Every pool that there is.
     pub fn pools(&self) -> impl Iterator<Item = &Rc<pool::Pool>> {
-        let actions =
-            self.actions.iter().flat_map(|added| std::iter::once(&added.pool).chain(&added.network));
-        std::iter::once(&self.pool).chain(&self.files).chain(actions)
+        std::iter::once(&self.pool).chain(self.others().map(|(_, pool)| pool))
+    }
+
+    /// Every pool but that of most scripts, by the name that the status gives it.
+    fn others(&self) -> impl Iterator<Item = (&'static str, &Rc<pool::Pool>)> {
+        let added = self.actions.as_ref();
+        let network = added.and_then(|added| added.network.as_ref());
+        [("files", self.files.as_ref()), ("actions", added.map(|added| &added.pool)), ("network", network)]
+            .into_iter()
+            .filter_map(|(name, pool)| Some((name, pool?)))
+    }
+
+    /// How every pool is but that of most scripts.
+    #[must_use]
+    pub fn others_status(&self) -> Vec<NamedPool> {
+        self.others().map(|(name, pool)| NamedPool { name: name.to_owned(), pool: pool.status() }).collect()
     }
 
     /// Whether the code of a pool has panicked.

@@ -26,16 +26,35 @@ pub struct Heartbeat {
     /// Whether this is the last one: the node stops.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub leaving: bool,
-    /// Places in all; none where the node is no worker.
+    /// Places of the pool of scripts; none where the node is no worker.
     #[serde(default)]
     pub places: Option<u32>,
-    /// Places that are free.
+    /// Those of them that are free.
     #[serde(default)]
     pub free: Option<u32>,
     /// Calls that wait for one.
     #[serde(default)]
     pub queued: Option<u32>,
-    /// The scripts that have a warm cell, by project and slug.
+    /// Its other pools, where it has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<Room>,
+    /// What each warm cell holds, in all pools: a script, by project and slug, or an action, by its name.
     #[serde(default)]
     pub warm: Vec<String>,
+}
+
+/// A pool besides that of scripts, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Room {
+    /// What runs in it, as `supervisor:status` names it.
+    pub name: String,
+    /// Places in all.
+    pub places: u32,
+    /// Places that are free.
+    pub free: u32,
+    /// Calls that wait for one.
+    pub queued: u32,
+    /// Warm cells.
+    pub warm: u32,
 }

@@ -1,6 +1,7 @@
 //! What an operator asks of nodes: how all of them are, other sizes, a new part, an end.
 
 mod cluster;
+mod pools;
 
 use std::time::Duration;
 

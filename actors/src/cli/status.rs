@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Args;
 use protocol::channels::Channel;
-use protocol::channels::supervisor_status::{Member, Reply as Node, State, SupervisorStatus};
+use protocol::channels::supervisor_status::{Member, Pool, Reply as Node, State, SupervisorStatus};
 use protocol::{Format, subject};
 use serde_json::value::RawValue;
 
@@ -88,10 +88,28 @@ impl Status {
     }
 }
 
-/// A line for each node of an installation.
+/// A line for each node of an installation, and one for each of their pools besides that of scripts.
 fn members(nodes: &[Member]) -> String {
     let rows: Vec<_> = nodes.iter().map(member).collect();
-    table::lay_out(["NODE", "READY", "ROLES", "FREE", "QUEUED", "WARM", "DOWN", "VERSION", "BEAT"], &rows)
+    let headings = ["NODE", "READY", "ROLES", "FREE", "QUEUED", "WARM", "DOWN", "VERSION", "BEAT"];
+    let mut text = table::lay_out(headings, &rows);
+    let pools = nodes.iter().flat_map(|node| node.pools.iter().map(move |pool| (&node.node, pool)));
+    let of_pools: Vec<_> = pools
+        .map(|(node, pool)| {
+            let free = format!("{}/{}", pool.free, pool.places);
+            [node.clone(), pool.name.clone(), free, pool.queued.to_string(), pool.warm.to_string()]
+        })
+        .collect();
+    append(&mut text, ["NODE", "POOL", "FREE", "QUEUED", "WARM"], &of_pools);
+    text
+}
+
+/// Puts a table below others, if it has rows.
+fn append<const N: usize>(text: &mut String, headings: [&str; N], rows: &[[String; N]]) {
+    if !rows.is_empty() {
+        text.push('\n');
+        text.push_str(&table::lay_out(headings, rows));
+    }
 }
 
 fn member(node: &Member) -> [String; 9] {
@@ -123,27 +141,32 @@ fn read<'a, T: serde::Deserialize<'a>>(data: &'a str) -> Result<T, Error> {
 
 fn tables(nodes: &[Node]) -> String {
     let mut of_nodes = Vec::new();
+    let mut of_pools = Vec::new();
     let mut of_parts = Vec::new();
     let mut of_actions = Vec::new();
     for node in nodes {
         let roles: Vec<&str> = node.roles.iter().map(|role| role.as_str()).collect();
-        let pool = node.pool.as_ref();
-        let none = || "-".to_owned();
+        let [running, queued, cells, killed, died, python] =
+            node.pool.as_ref().map_or_else(|| std::array::from_fn(|_| "-".to_owned()), figures);
         of_nodes.push([
             node.node.clone(),
             if node.ready { "yes" } else { "no" }.to_owned(),
             roles.join(","),
-            pool.map_or_else(none, |pool| format!("{}/{}", pool.running, pool.places)),
-            pool.map_or_else(none, |pool| pool.queued.to_string()),
-            pool.map_or_else(none, |pool| pool.cells.len().to_string()),
-            pool.map_or_else(none, |pool| pool.killed.to_string()),
-            pool.map_or_else(none, |pool| pool.died.to_string()),
-            pool.and_then(|pool| pool.python.clone()).unwrap_or_else(none),
+            running,
+            queued,
+            cells,
+            killed,
+            died,
+            python,
             node.version.clone(),
             node.started_at
                 .parse()
                 .map_or_else(|_| node.started_at.clone(), |at: jiff::Timestamp| format!("{at:.0}")),
         ]);
+        of_pools.extend(node.pools.iter().map(|named| {
+            let [running, queued, cells, killed, died, python] = figures(&named.pool);
+            [node.node.clone(), named.name.clone(), running, queued, cells, killed, died, python]
+        }));
         of_actions.extend(node.actions.iter().map(|action| [node.node.clone(), action.clone()]));
         for part in &node.parts {
             let state = match part.state {
@@ -164,13 +187,23 @@ fn tables(nodes: &[Node]) -> String {
         "STARTED",
     ];
     let mut text = table::lay_out(headings, &of_nodes);
-    text.push('\n');
-    text.push_str(&table::lay_out(["NODE", "PART", "STATE", "RESTARTS"], &of_parts));
-    if !of_actions.is_empty() {
-        text.push('\n');
-        text.push_str(&table::lay_out(["NODE", "ACTION"], &of_actions));
-    }
+    let headings = ["NODE", "POOL", "RUNNING", "QUEUED", "CELLS", "KILLED", "DIED", "PYTHON"];
+    append(&mut text, headings, &of_pools);
+    append(&mut text, ["NODE", "PART", "STATE", "RESTARTS"], &of_parts);
+    append(&mut text, ["NODE", "ACTION"], &of_actions);
     text
+}
+
+/// A pool's columns.
+fn figures(pool: &Pool) -> [String; 6] {
+    [
+        format!("{}/{}", pool.running, pool.places),
+        pool.queued.to_string(),
+        pool.cells.len().to_string(),
+        pool.killed.to_string(),
+        pool.died.to_string(),
+        pool.python.clone().unwrap_or_else(|| "-".to_owned()),
+    ]
 }
 
 #[cfg(test)]
@@ -187,6 +220,7 @@ mod tests {
         let worker = of(json!({
             "node": "a", "id": ID, "version": "0.1.0", "roles": ["worker"], "ready": false, "answered": true,
             "beatAgeMs": 1_250, "places": 4, "free": 3, "queued": 0, "warm": 7,
+            "pools": [{"name": "network", "places": 4, "free": 2, "queued": 5, "warm": 1}],
             "parts": [{"name": "worker", "state": "up", "restarts": 0},
                       {"name": "service:conductor", "state": "failed", "restarts": 5}]
         }));
@@ -198,6 +232,9 @@ mod tests {
 NODE  READY   ROLES    FREE  QUEUED  WARM  DOWN               VERSION  BEAT
 a     no      worker   3/4   0       7     service:conductor  0.1.0    1.2 s
 b     silent  scripts  -     -       -     -                  0.1.0    -
+
+NODE  POOL     FREE  QUEUED  WARM
+a     network  2/4   5       1
 ";
         assert_eq!(members(&[worker, gone]), expected);
     }
@@ -208,7 +245,9 @@ b     silent  scripts  -     -       -     -                  0.1.0    -
             "node": "a", "id": ID, "version": "0.1.0", "pid": 1, "startedAt": "2026-01-02T03:04:05.678Z", "roles": ["worker"],
             "ready": true, "parts": [{"name": "worker", "state": "up", "restarts": 2}], "actions": ["essay.count"],
             "pool": {"python": "3.11.2", "zygote": 2, "layers": [], "places": 4, "warm": 64, "running": 1, "queued": 0,
-                     "cells": [], "started": 3, "killed": 5, "died": 0, "evicted": 0}
+                     "cells": [], "started": 3, "killed": 5, "died": 0, "evicted": 0},
+            "pools": [{"name": "files", "python": null, "zygote": null, "layers": [], "places": 4, "warm": 64, "running": 2,
+                       "queued": 7, "cells": [], "started": 1, "killed": 0, "died": 1, "evicted": 0}]
         }))
         .unwrap();
         let scripts: Node = serde_json::from_value(json!({
@@ -220,6 +259,9 @@ b     silent  scripts  -     -       -     -                  0.1.0    -
 NODE  READY  ROLES    RUNNING  QUEUED  CELLS  KILLED  DIED  PYTHON  VERSION  STARTED
 a     yes    worker   1/4      0       0      5       0     3.11.2  0.1.0    2026-01-02T03:04:05Z
 b     no     scripts  -        -       -      -       -     -       0.1.0    2026-01-02T03:04:05Z
+
+NODE  POOL   RUNNING  QUEUED  CELLS  KILLED  DIED  PYTHON
+a     files  2/4      7       0      0       1     -
 
 NODE  PART     STATE   RESTARTS
 a     worker   up      2

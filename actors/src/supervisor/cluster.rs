@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use protocol::Id;
 use protocol::actions::Role;
 use protocol::channels::Channel as _;
-use protocol::channels::supervisor_status::{Gathering, Member, Reply, Request, SupervisorStatus};
+use protocol::channels::supervisor_status::{
+    Gathering, Member, NamedPool, Pool, Reply, Request, SupervisorStatus,
+};
 use protocol::heartbeat::{EVERY_MS, Heartbeat};
 use tokio::sync::Notify;
 
@@ -37,8 +39,9 @@ const QUESTION: Duration = Duration::from_secs(10);
 const MOST_QUESTIONS: usize = 1_024;
 
 struct Seen {
-    /// Without the names of warm scripts, which nobody asks for here.
+    /// Without the names of what is warm, which nobody asks for here.
     beat: Heartbeat,
+    /// Warm cells of the pool of scripts.
     warm: u32,
     at: Instant,
 }
@@ -73,11 +76,16 @@ impl Cluster {
         if is_new {
             nodes.retain(|_, seen| now.duration_since(seen.at) < FORGET);
         }
-        let fits = beat.node.len() <= 64 && beat.version.len() <= 64 && beat.roles.len() <= 16;
+        let fits = beat.node.len() <= 64
+            && beat.version.len() <= 64
+            && beat.roles.len() <= 16
+            && beat.pools.len() <= 16
+            && beat.pools.iter().all(|pool| pool.name.len() <= 64);
         if !fits || (is_new && nodes.len() >= MOST_NODES) {
             return;
         }
-        let warm = small(std::mem::take(&mut beat.warm).len());
+        let elsewhere = beat.pools.iter().fold(0_u32, |sum, pool| sum.saturating_add(pool.warm));
+        let warm = small(std::mem::take(&mut beat.warm).len()).saturating_sub(elsewhere);
         nodes.insert(beat.id, Seen { beat, warm, at: now });
         if is_new {
             self.beats.notify_one();
@@ -173,9 +181,10 @@ fn of_answer(answer: Reply, beat_age_ms: Option<u64>) -> Member {
         beat_age_ms,
         parts: answer.parts,
         places: pool.map(|pool| pool.places),
-        free: pool.map(|pool| pool.places.saturating_sub(pool.running)),
+        free: pool.map(Pool::free),
         queued: pool.map(|pool| pool.queued),
-        warm: pool.map(|pool| small(pool.cells.len())),
+        warm: pool.map(Pool::kept),
+        pools: answer.pools.iter().map(NamedPool::room).collect(),
         roles: answer.roles,
     }
 }
@@ -194,6 +203,7 @@ fn of_beat(Seen { beat, warm, .. }: &Seen, beat_age_ms: Option<u64>) -> Member {
         free: beat.free,
         queued: beat.queued,
         warm: beat.places.map(|_| *warm),
+        pools: beat.pools.clone(),
     }
 }
 
@@ -242,7 +252,13 @@ pub(super) async fn gather(watched: &Watched, question: &str, named: bool) -> Op
 
 #[cfg(test)]
 mod tests {
+    use protocol::heartbeat::Room;
+
     use super::*;
+
+    fn room(name: &str) -> Room {
+        Room { name: name.to_owned(), places: 4, free: 4, queued: 0, warm: 1 }
+    }
 
     fn beat(node: &str) -> Heartbeat {
         Heartbeat {
@@ -255,7 +271,8 @@ mod tests {
             places: Some(4),
             free: Some(3),
             queued: Some(0),
-            warm: vec!["default/a".to_owned()],
+            pools: vec![room("actions")],
+            warm: vec!["default/a".to_owned(), "essay.count".to_owned()],
         }
     }
 
@@ -280,6 +297,7 @@ mod tests {
         let shown: Vec<_> = members.iter().map(|m| (m.node.as_str(), m.answered, m.ready, m.warm)).collect();
         assert_eq!(shown, [("a", false, false, Some(1))]);
         assert!(members.iter().all(|member| member.beat_age_ms.is_some()));
+        assert!(members.iter().all(|member| member.pools == [room("actions")]));
         assert!(cluster.members(Vec::new(), Instant::now() + FORGET).is_empty());
     }
 
@@ -289,8 +307,12 @@ mod tests {
         for _ in 0..MOST_NODES + 10 {
             cluster.hear(beat("a"));
         }
-        cluster.hear(beat(&"a".repeat(65)));
         assert_eq!(cluster.nodes.borrow().len(), MOST_NODES);
+        let cluster = Cluster::default();
+        cluster.hear(beat(&"a".repeat(65)));
+        cluster.hear(Heartbeat { pools: vec![room("actions"); 17], ..beat("a") });
+        cluster.hear(Heartbeat { pools: vec![room(&"a".repeat(65))], ..beat("a") });
+        assert!(cluster.nodes.borrow().is_empty());
         for number in 0..MOST_QUESTIONS + 10 {
             let question = number.to_string();
             cluster.note_gathering(Gathering { node: "a".to_owned(), id: Id::generate(), question });

@@ -4,6 +4,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use protocol::channels::supervisor_status::{Cell, NamedPool, Pool};
 use protocol::heartbeat::{EVERY_MS, Heartbeat};
 
 use super::Watched;
@@ -36,7 +37,8 @@ fn say(watched: &Watched) {
 
 fn of(watched: &Watched) -> Heartbeat {
     let pool = (watched.pool)();
-    let cells = pool.iter().flat_map(|pool| &pool.cells);
+    let pools = (watched.pools)();
+    let cells = pool.iter().chain(pools.iter().map(|named| &named.pool)).flat_map(|pool| &pool.cells);
     Heartbeat {
         node: watched.bus.node.clone(),
         id: watched.bus.id,
@@ -45,9 +47,18 @@ fn of(watched: &Watched) -> Heartbeat {
         ready: watched.ready() && !watched.leaving.get(),
         leaving: watched.leaving.get(),
         places: pool.as_ref().map(|pool| pool.places),
-        free: pool.as_ref().map(|pool| pool.places.saturating_sub(pool.running)),
+        free: pool.as_ref().map(Pool::free),
         queued: pool.as_ref().map(|pool| pool.queued),
-        warm: cells.map(|cell| format!("{}/{}", cell.project, cell.script)).collect(),
+        pools: pools.iter().map(NamedPool::room).collect(),
+        warm: cells.map(held).collect(),
+    }
+}
+
+/// What a cell holds. Actions are no project's.
+fn held(cell: &Cell) -> String {
+    match cell.project.as_str() {
+        "" => cell.script.clone(),
+        project => format!("{project}/{}", cell.script),
     }
 }
 

@@ -62,6 +62,7 @@ pub(super) fn of(watched: &Watched) -> Reply {
         ready: watched.ready(),
         parts: watched.all_parts(),
         pool: (watched.pool)(),
+        pools: (watched.pools)(),
         actions: watched.actions.clone(),
         nodes: None,
     }

@@ -1,4 +1,4 @@
-//! `supervisor:pool`: changes how many cells a worker runs and keeps.
+//! `supervisor:pool`: changes how many cells of scripts a worker runs and keeps; its other pools stay as they are.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ impl Channel for SupervisorPool {
 pub struct Request {
     /// The worker.
     pub node: String,
-    /// What is to change, until the node or its worker is started anew.
+    /// What is to change in its pool of scripts, until the node is started anew or has to replace its pools.
     pub resize: Resize,
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Channel;
 use crate::actions::Role;
+use crate::heartbeat::Room;
 use crate::id::Id;
 
 /// Names the types of `supervisor:status`.
@@ -67,9 +68,13 @@ pub struct Reply {
     pub ready: bool,
     /// Its actors, and the programs of its configuration as `service:NAME`.
     pub parts: Vec<Part>,
-    /// Its cells, where it is a worker.
+    /// Its cells of scripts, where it is a worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
+    /// Its other pools, where it has any: `files` of scripts that were granted folders, `actions` of those that its
+    /// configuration adds, `network` of those of them that were granted it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<NamedPool>,
     /// The actions that its configuration adds, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<String>,
@@ -98,14 +103,17 @@ pub struct Member {
     pub beat_age_ms: Option<u64>,
     /// Its actors and programs, if it has answered.
     pub parts: Vec<Part>,
-    /// Places in all; none where the node is no worker.
+    /// Places of the pool of scripts; none where the node is no worker.
     pub places: Option<u32>,
-    /// Places that are free.
+    /// Those of them that are free.
     pub free: Option<u32>,
     /// Calls that wait for one.
     pub queued: Option<u32>,
-    /// Warm cells.
+    /// Warm cells of that pool.
     pub warm: Option<u32>,
+    /// Its other pools, where it has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<Room>,
 }
 
 /// How an actor is.
@@ -133,7 +141,7 @@ pub enum State {
     Failed,
 }
 
-/// A worker's cells.
+/// The cells of a zygote.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Pool {
@@ -154,7 +162,7 @@ pub struct Pool {
     pub running: u32,
     /// Calls that wait for a place.
     pub queued: u32,
-    /// Cells, with the script that each holds.
+    /// Cells, with the script or action that each holds.
     pub cells: Vec<Cell>,
     /// Cells started since the node's start.
     pub started: u64,
@@ -164,6 +172,45 @@ pub struct Pool {
     pub died: u64,
     /// Cells that made room for others.
     pub evicted: u64,
+}
+
+impl Pool {
+    /// Places that are free.
+    #[must_use]
+    pub const fn free(&self) -> u32 {
+        self.places.saturating_sub(self.running)
+    }
+
+    /// Cells that there are.
+    #[must_use]
+    pub fn kept(&self) -> u32 {
+        u32::try_from(self.cells.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// A pool besides that of scripts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct NamedPool {
+    /// What runs in it: `files`, `actions` or `network`.
+    pub name: String,
+    /// How it is.
+    #[serde(flatten)]
+    pub pool: Pool,
+}
+
+impl NamedPool {
+    /// The same in short.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        let Self { name, pool } = self;
+        Room {
+            name: name.clone(),
+            places: pool.places,
+            free: pool.free(),
+            queued: pool.queued,
+            warm: pool.kept(),
+        }
+    }
 }
 
 /// Forbidden things that a cell tried, by name.
@@ -182,11 +229,11 @@ pub struct Forbidden {
 pub struct Cell {
     /// Its process id.
     pub pid: u32,
-    /// Whose script it holds.
+    /// Whose script it holds; empty for an action, which is the node's.
     pub project: String,
-    /// The script.
+    /// The script, or the action.
     pub script: String,
-    /// The script's version.
+    /// The script's version; 0 for an action.
     pub version: u64,
     /// Calls that it has answered.
     pub calls: u64,

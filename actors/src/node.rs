@@ -19,7 +19,7 @@ use crate::service::Services;
 use crate::slot::{self, Slot};
 use crate::{scripts, supervisor, worker};
 
-/// Longest wait for the worker's zygote.
+/// Longest wait for the worker's zygotes.
 const WORKER: Duration = Duration::from_secs(20);
 /// Longest wait for the replies of calls that were cancelled.
 const CANCELLED: Duration = Duration::from_secs(1);
@@ -294,7 +294,7 @@ async fn start_worker(
     });
     let failed = |why: &str| Error::Worker(why.to_owned());
     let state = current.borrow().upgrade().ok_or_else(|| failed("it went down"))?;
-    tokio::time::timeout(WORKER, state.pool.ready())
+    tokio::time::timeout(WORKER, futures_util::future::join_all(state.pools().map(|pool| pool.ready())))
         .await
         .map_err(|_| failed("no zygote; the log lines say why"))?;
     worker::probe::check(&state.pool).await.map_err(|error| failed(&error.to_string()))?;

@@ -73,7 +73,8 @@ impl Watched {
     /// Whether the node takes calls, all of its parts answer, and cells can be had.
     #[must_use]
     pub fn ready(&self) -> bool {
-        let forks = (self.pool)().is_none_or(|pool| pool.zygote.is_some());
+        let forks = (self.pool)().is_none_or(|pool| pool.zygote.is_some())
+            && (self.pools)().iter().all(|named| named.pool.zygote.is_some());
         self.taking.get() && forks && self.all_parts().iter().all(|part| part.state == State::Up)
     }
 

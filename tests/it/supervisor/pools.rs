@@ -208,3 +208,26 @@ async fn other_limits_are_those_of_the_pool_of_scripts() {
     assert_eq!(after["pools"], before["pools"]);
     stage.close();
 }
+
+#[tokio::test]
+async fn a_node_that_cannot_fork_for_one_of_its_pools_is_not_ready() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let stage = Stage::with(options(folder.path())).await;
+    assert_eq!(status(&stage.client).await["ready"], true, "a node begins with all of its zygotes");
+    let client = &stage.client;
+    // Again and again: the node takes longer and longer to start another one.
+    wait::eventually("a node that is not ready", Duration::from_secs(30), || async {
+        let status = status(client).await;
+        let zygote = pools(&status)["network"]["zygote"].as_u64();
+        let process = zygote.and_then(|pid| Process::find(u32::try_from(pid).expect("a process id")));
+        process.iter().for_each(Process::kill);
+        (status["ready"] == false && zygote.is_none()).then_some(())
+    })
+    .await;
+    wait::eventually("a node that is ready again", Duration::from_secs(30), || async {
+        (status(client).await["ready"] == true).then_some(())
+    })
+    .await;
+    call_each(client).await;
+    stage.close();
+}

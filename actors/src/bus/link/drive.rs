@@ -22,8 +22,8 @@ const PING: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(550);
 /// Room for one read, in bytes.
 const READ: usize = 64 << 10;
-/// Reads in one turn before other tasks have theirs.
-const READS: usize = 8;
+/// Reads in one turn before other tasks have theirs: some hundred calls, which take a millisecond or two.
+const READS: usize = 2;
 /// While so many bytes wait to be written, nothing more is read: a broker that takes no answers gets to wait itself.
 const PAUSE_READING: usize = 32 << 20;
 /// Longest text of a refusal that is told, in characters.

@@ -24,7 +24,7 @@ impl<'a> Headers<'a> {
 
     /// Names and values in their order. Lines that are neither are left out.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let lines = self.0.split("\r\n").skip(1);
+        let lines = self.0.split('\n').skip(1);
         lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim()))
     }
 

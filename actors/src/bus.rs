@@ -26,10 +26,12 @@ use protocol::{actions, channels};
 
 use crate::call::Held;
 use crate::config;
-use link::{Heard, Link, Listening, To, dial};
+use link::{Heard, Link, Listening, Refused, To, dial};
 
 /// Smallest `max_payload` of a broker that carries everything Callboard may answer, in bytes.
 const WANTED_PAYLOAD: usize = 4 << 20;
+/// Longest wait for room of an event.
+const TELL: Duration = Duration::from_secs(10);
 /// How long the broker has to take the last replies.
 const LEAVE: Duration = Duration::from_secs(2);
 /// How long a node waits to hear itself.
@@ -237,9 +239,27 @@ impl Bus {
     pub fn tell<T: serde::Serialize>(&self, name: &str, event: &T) {
         let body = serde_json::to_vec(event).unwrap_or_default();
         let subject = self.prefix.subject(name);
-        if let Err(error) = self.link.publish_bare(To::subject(&subject), &body) {
-            tracing::warn!(name, %error, "an event could not be published");
+        match self.link.publish_bare(To::subject(&subject), &body) {
+            Ok(()) => {}
+            Err(Refused::Full) => self.tell_later(subject, body),
+            Err(error) => tracing::warn!(name, %error, "an event could not be published"),
         }
+    }
+
+    fn tell_later(&self, subject: String, body: Vec<u8>) {
+        let link = self.link.clone();
+        tokio::task::spawn_local(async move {
+            let told = link.publish_within(TELL, To::subject(&subject), |_| (), &body).await;
+            if let Err(error) = told {
+                tracing::warn!(subject, %error, "an event could not be published");
+            }
+        });
+    }
+
+    /// Whether the broker is there now; what is told while it is not goes out when it is back.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.link.is_connected()
     }
 
     /// Sends a request to ourselves: the proof that subscriptions are in force, which a flush is not.
@@ -275,8 +295,10 @@ impl Bus {
         let ending =
             self.listening.borrow_mut().extract_if(.., |(with, _)| *with <= stop).collect::<Vec<_>>();
         self.link.end(ending.into_iter().map(|(_, sid)| sid));
-        // Once the broker says that it has read this, all has come in that it had sent by then.
-        let _all_is_here = tokio::time::timeout(limit, self.link.flush()).await;
+        // Once the broker says that it has read this, all has come in that it had sent by then. One that is away sends nothing.
+        if tokio::time::timeout(limit, self.link.flush()).await.is_err() {
+            return false;
+        }
         let [outside, between] = &self.in_flight;
         while outside.get() > 0 || (stop == Stop::All && between.get() > 0) {
             let left = end.saturating_duration_since(Instant::now());

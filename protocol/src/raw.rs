@@ -31,7 +31,8 @@ pub struct Raw<'a> {
 }
 
 impl<'a> Raw<'a> {
-    /// Bytes that are already known to be one value of `format`, as a cell's reply is once its frame was accepted.
+    /// Bytes that are already known to be one value of `format`, as a cell's reply is once its frame was accepted, or that
+    /// whoever gets them reads as one, as a bare payload is.
     #[must_use]
     pub fn trusted(format: Format, bytes: &'a [u8]) -> Self {
         Self { format, bytes: Cow::Borrowed(bytes) }

@@ -79,13 +79,18 @@ pub fn of_channel(channel: &str) -> String {
     channel.replacen(':', ".", 1)
 }
 
+/// Longest subject that is replied to, in bytes.
+pub const LONGEST_INBOX: usize = 1_024;
+
 /// Whether `subject` may be published to as a reply. A caller who names another subject could make the node
-/// publish with the node's rights (to a JetStream API, say).
+/// publish with the node's rights (to a JetStream API, say); one who names a very long one could make it write a line
+/// that the broker closes the connection over (its lines end at 4 KiB).
 #[must_use]
 pub fn is_inbox(subject: &str, configured: &[String]) -> bool {
     const INBOXES: [&str; 3] = ["_INBOX.", "_INBOX_", "_R_."];
-    INBOXES.iter().any(|inbox| subject.starts_with(inbox))
-        || configured.iter().any(|inbox| !inbox.is_empty() && subject.starts_with(inbox.as_str()))
+    let is_in = INBOXES.iter().any(|inbox| subject.starts_with(inbox))
+        || configured.iter().any(|inbox| !inbox.is_empty() && subject.starts_with(inbox.as_str()));
+    is_in && subject.len() <= LONGEST_INBOX
 }
 
 #[cfg(test)]
@@ -129,6 +134,8 @@ mod tests {
         assert!(is_inbox("_INBOX.abc", &[]));
         assert!(is_inbox("_R_.x.y", &[]));
         assert!(is_inbox("my.inbox.1", &["my.inbox.".to_owned()]));
+        let inbox = |length: usize| format!("_INBOX.{}", "a".repeat(length - 7));
+        assert!(is_inbox(&inbox(LONGEST_INBOX), &[]) && !is_inbox(&inbox(LONGEST_INBOX + 1), &[]));
         for subject in ["$JS.API.STREAM.DELETE.X", "orders.new", "", "_INBOXX.1"] {
             assert!(!is_inbox(subject, &[]), "{subject}");
         }

@@ -12,14 +12,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Bus;
-use super::link::{Block, Message, To};
+use super::intake::too_large;
+use super::link::{Block, Message, Refused, To};
 use crate::call::{Origin, millis};
 
 impl Bus {
     /// Asks whoever serves `action`.
     ///
     /// # Errors
-    /// What the other part answered; `UNAVAILABLE` if nobody serves it; `PY_TIMEOUT` if no answer came in time.
+    /// What the other part answered; `UNAVAILABLE` if nobody serves it; `PY_TIMEOUT` if no answer came in time;
+    /// `PY_INVALID_RESPONSE` with `reason: "too_large"` if the broker does not carry the question.
     pub async fn ask<Q: Serialize, A: DeserializeOwned>(
         &self,
         action: &'static str,
@@ -73,7 +75,10 @@ impl Bus {
         match tokio::time::timeout(left, asked).await {
             Ok(Ok(answer)) if answer.is_no_responders() => Err(Failure::unavailable(action, 1_000)),
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => Err(Failure::unavailable("broker", 1_000)),
+            Ok(Err(Refused::TooLarge(size))) => Err(too_large(size, self.max_payload())),
+            Ok(Err(Refused::Full | Refused::Closed | Refused::Subject)) => {
+                Err(Failure::unavailable("broker", 1_000))
+            }
             Err(_) => Err(late()),
         }
     }

@@ -141,7 +141,7 @@ fn panicked() -> Failure {
 }
 
 /// Sends the reply to an action's call, counts and tells of it.
-fn answer(bus: &Bus, served: &Served, mut outgoing: Outgoing, outcome: Outcome, arrived: Instant) {
+fn answer(bus: &Rc<Bus>, served: &Served, mut outgoing: Outgoing, outcome: Outcome, arrived: Instant) {
     let why = |why: fn(&Failure) -> Option<&str>| outcome.failure().and_then(why).map(str::to_owned);
     let (reason, refused) = (why(Failure::reason), why(Failure::refused));
     outgoing.failed = outcome.failure().map(Failed::of);
@@ -209,7 +209,7 @@ async fn in_parts(
     outcome
 }
 
-fn too_large(size: usize, most: usize) -> Failure {
+pub(super) fn too_large(size: usize, most: usize) -> Failure {
     let mut details = match Failure::response("data", format!("{size} bytes, the broker carries {most}")) {
         Failure::InvalidResponse(details) => details,
         other => return other,

@@ -52,12 +52,11 @@ struct Inner {
     /// It need not be told that the broker has gone.
     ending: Cell<bool>,
     closed: Cell<bool>,
-    max_payload: Cell<usize>,
     /// The brokers that can be connected to; the first one is that of the terms.
     servers: RefCell<Vec<ServerAddr>>,
-    /// Wakes the task that reads and writes …
+    /// Wakes the task that reads and writes.
     waker: RefCell<Option<Waker>>,
-    /// … which has been done.
+    /// Whether that task will run anyhow: it has been woken, or runs.
     woken: Cell<bool>,
     /// Told when what waited has been written.
     room: Notify,
@@ -81,7 +80,9 @@ pub struct Listening {
 impl Drop for Listening {
     fn drop(&mut self) {
         self.link.end([self.sid]);
-        self.link.0.subscriptions.borrow_mut().remove(&self.sid);
+        let gone = self.link.0.subscriptions.borrow_mut().remove(&self.sid);
+        // With its handler more may go that listens.
+        drop(gone);
     }
 }
 
@@ -120,7 +121,7 @@ impl Link {
     pub async fn connect(terms: dial::Terms) -> Result<Self, dial::Error> {
         let connection = dial::dial(&terms, &terms.address).await?;
         let link = Self(Rc::new(Inner {
-            outbox: RefCell::default(),
+            outbox: RefCell::new(Outbox::new(connection.info.largest())),
             subscriptions: RefCell::default(),
             requests: RefCell::default(),
             pongs: RefCell::default(),
@@ -129,7 +130,6 @@ impl Link {
             connected: Cell::new(false),
             ending: Cell::new(false),
             closed: Cell::new(false),
-            max_payload: Cell::new(connection.info.max_payload),
             servers: RefCell::new(vec![terms.address.clone()]),
             waker: RefCell::default(),
             woken: Cell::new(false),
@@ -143,10 +143,16 @@ impl Link {
         Ok(link)
     }
 
-    /// The largest message that the broker carries, in bytes.
+    /// Whether there is a connection now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.0.connected.get()
+    }
+
+    /// The largest message that the broker carries, headers included, in bytes.
     #[must_use]
     pub fn max_payload(&self) -> usize {
-        self.0.max_payload.get()
+        self.0.outbox.borrow().largest
     }
 
     /// How many connections were made so far; a new one means that messages may have been missed.
@@ -164,6 +170,9 @@ impl Link {
         handler: impl Fn(Message) + 'static,
     ) -> u64 {
         let sid = self.number();
+        if self.0.closed.get() {
+            return sid;
+        }
         let subscription = Subscription { subject, group, handler: Rc::new(handler), ended: false };
         if self.0.connected.get() {
             subscription.say(sid, &mut self.0.outbox.borrow_mut());
@@ -229,9 +238,7 @@ impl Link {
         headers: impl FnOnce(&mut Block<'_>),
         payload: &[u8],
     ) -> Result<(), Refused> {
-        self.0.outbox.borrow_mut().message(to, headers, payload)?;
-        self.wake();
-        Ok(())
+        self.put(|outbox| outbox.message(to, headers, payload))
     }
 
     /// Sends a message without headers.
@@ -239,7 +246,14 @@ impl Link {
     /// # Errors
     /// See [`Link::publish`].
     pub fn publish_bare(&self, to: To<'_>, payload: &[u8]) -> Result<(), Refused> {
-        self.0.outbox.borrow_mut().bare(to, payload)?;
+        self.put(|outbox| outbox.bare(to, payload))
+    }
+
+    fn put(&self, put: impl FnOnce(&mut Outbox) -> Result<(), Refused>) -> Result<(), Refused> {
+        if self.0.closed.get() {
+            return Err(Refused::Closed);
+        }
+        put(&mut self.0.outbox.borrow_mut())?;
         self.wake();
         Ok(())
     }
@@ -305,8 +319,8 @@ impl Link {
     /// Ends the connection for good. What waits to be sent is lost unless it was flushed.
     pub fn close(&self) {
         self.0.closed.set(true);
-        self.0.subscriptions.borrow_mut().clear();
-        self.0.requests.borrow_mut().clear();
+        let gone = (self.0.subscriptions.take(), self.0.requests.take());
+        drop(gone);
         self.wake();
     }
 
@@ -354,3 +368,6 @@ impl Subscription {
         outbox.word(&["SUB ", &self.subject, " ", group, space, &sid]);
     }
 }
+
+#[cfg(test)]
+mod tests;

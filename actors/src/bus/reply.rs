@@ -1,15 +1,16 @@
 //! Publishing replies: where they may go, the headers they bear, and what does not fit.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use protocol::envelope::{CORRELATION_ID, ERROR_NUMBER, ERROR_TEXT, NODE, REQUEST_ID, Token};
 use protocol::format::CONTENT_TYPE;
 use protocol::{Failure, Format, Id};
 
-use super::Bus;
 use super::intake::Taken;
 use super::link::{Block, Message, Refused, To};
 use super::stream::Listener;
+use super::{Bus, InFlight, Stop};
 
 /// Longest wait for room, of which there is none once much waits for a broker that is away.
 const SEND: Duration = Duration::from_secs(10);
@@ -92,30 +93,29 @@ impl Bus {
     }
 
     /// Publishes a reply. `Err` is the size of a body that the broker does not carry; nothing was sent then.
-    pub(super) fn send(&self, outgoing: &Outgoing, body: &[u8]) -> Result<(), usize> {
-        // Headers count towards the limit as well.
-        const HEADERS: usize = 1_024;
-        if body.len() + HEADERS > self.max_payload() {
-            return Err(body.len());
-        }
+    pub(super) fn send(self: &Rc<Self>, outgoing: &Outgoing, body: &[u8]) -> Result<(), usize> {
         let to = To::subject(&outgoing.inbox);
         match self.link.publish(to, |block| outgoing.headers(block, &self.node), body) {
             Ok(()) => {}
+            Err(Refused::TooLarge(_)) => return Err(body.len()),
             Err(Refused::Full) => self.send_later(outgoing.clone(), body.to_owned()),
-            Err(error) => tracing::warn!(%error, "a reply could not be sent"),
+            Err(error @ (Refused::Closed | Refused::Subject)) => {
+                tracing::warn!(%error, "a reply could not be sent");
+            }
         }
         Ok(())
     }
 
-    /// Publishes a reply as soon as there is room, which there nearly always is at once.
-    fn send_later(&self, outgoing: Outgoing, body: Vec<u8>) {
-        let (link, node) = (self.link.clone(), self.node.clone());
+    /// Publishes a reply as soon as there is room, which there nearly always is at once. A node that stops waits for it.
+    fn send_later(self: &Rc<Self>, outgoing: Outgoing, body: Vec<u8>) {
+        let (bus, waits) = (Rc::clone(self), InFlight::of(self, Stop::All));
         tokio::task::spawn_local(async move {
             let (to, headers) =
-                (To::subject(&outgoing.inbox), |block: &mut Block<'_>| outgoing.headers(block, &node));
-            if let Err(error) = link.publish_within(SEND, to, headers, &body).await {
+                (To::subject(&outgoing.inbox), |block: &mut Block<'_>| outgoing.headers(block, &bus.node));
+            if let Err(error) = bus.link.publish_within(SEND, to, headers, &body).await {
                 tracing::warn!(%error, "a reply could not be sent");
             }
+            drop(waits);
         });
     }
 }

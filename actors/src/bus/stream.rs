@@ -23,7 +23,7 @@ use crate::call::{By, Origin, Piece, Stream};
 const QUIET: Duration = Duration::from_millis(400);
 /// Somebody of whom the broker has not said for so long that they are away is back.
 const BACK: Duration = Duration::from_millis(1_500);
-/// Longest wait for a place in the client's send queue.
+/// Longest wait for room.
 const SEND: Duration = Duration::from_secs(5);
 /// Pieces that wait to be sent.
 const WAITING: usize = 64;

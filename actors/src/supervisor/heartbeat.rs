@@ -32,6 +32,10 @@ pub fn leave(watched: &Watched) {
 }
 
 fn say(watched: &Watched) {
+    // Old ones would all arrive together once the broker is back, and say what is no longer so.
+    if !watched.bus.is_connected() {
+        return;
+    }
     watched.bus.tell(&format!("supervisor.heartbeat.{}", watched.bus.node), &of(watched));
 }
 

@@ -133,10 +133,18 @@ impl Job {
 /// A moment as `CLOCK_MONOTONIC` nanoseconds, which the cell can read too. `Instant` is that clock on Linux but
 /// keeps its figure to itself: it is found out once.
 fn monotonic(at: Instant) -> u64 {
+    const CLOSE: Duration = Duration::from_micros(50);
     static KNOWN: LazyLock<(Instant, Duration)> = LazyLock::new(|| {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-        (Instant::now(), Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0)))
+        loop {
+            let before = Instant::now();
+            let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+            // Whoever is held up in between would be off by that for ever.
+            if before.elapsed() < CLOSE {
+                let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+                let figure = Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0));
+                return (before, figure);
+            }
+        }
     });
     let (instant, figure) = *KNOWN;
     let then = figure + at.saturating_duration_since(instant);

@@ -1,7 +1,8 @@
 //! How a connection is made: address, INFO, TLS, who we are, and the broker's `PONG` to all of it.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,8 +23,10 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use super::wire::{self, Info, Operation};
 use crate::bus::login;
 
-/// Longest time for one attempt.
+/// Longest time for one address.
 const LONGEST: Duration = Duration::from_secs(5);
+/// Most addresses of one name that are tried.
+const MOST_ADDRESSES: usize = 8;
 /// Most bytes that a broker may say before it has let us in.
 const MOST_BEFORE: usize = 256 << 10;
 
@@ -53,8 +56,8 @@ impl From<wire::Broken> for Error {
     }
 }
 
-/// Who connects, and whom it trusts.
-#[derive(Debug, Clone)]
+/// Who connects, and whom it trusts. Its address holds secrets.
+#[derive(Clone)]
 pub struct Terms {
     /// The broker, with user and password or a token.
     pub address: ServerAddr,
@@ -81,8 +84,8 @@ pub(super) enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// What a client says of itself.
-#[derive(Debug, Default, Serialize)]
+/// What a client says of itself, secrets among it.
+#[derive(Default, Serialize)]
 struct Connect<'a> {
     verbose: bool,
     pedantic: bool,
@@ -109,22 +112,41 @@ struct Connect<'a> {
 /// Connects to `server`, which is that of the terms or another one of its cluster.
 ///
 /// # Errors
-/// See [`Error`].
+/// See [`Error`]; of the last of its addresses.
 pub(super) async fn dial(terms: &Terms, server: &ServerAddr) -> Result<Connection, Error> {
-    tokio::time::timeout(LONGEST, attempt(terms, server)).await.unwrap_or(Err(Error::Late))
+    if server.is_websocket() {
+        return Err(Error::Address);
+    }
+    let looked_up = tokio::time::timeout(LONGEST, tokio::net::lookup_host((server.host(), server.port())));
+    let mut last = Error::Address;
+    for address in looked_up.await.map_err(|_| Error::Late)??.take(MOST_ADDRESSES) {
+        let attempt = tokio::time::timeout(LONGEST, attempt(terms, server, address));
+        match attempt.await.unwrap_or(Err(Error::Late)) {
+            Err(error @ (Error::Denied(_) | Error::Login(_))) => return Err(error),
+            Err(error) => last = error,
+            connected => return connected,
+        }
+    }
+    Err(last)
 }
 
-async fn attempt(terms: &Terms, server: &ServerAddr) -> Result<Connection, Error> {
-    let tcp = TcpStream::connect((server.host(), server.port())).await?;
+async fn attempt(terms: &Terms, server: &ServerAddr, address: SocketAddr) -> Result<Connection, Error> {
+    let tcp = TcpStream::connect(address).await?;
     tcp.set_nodelay(true)?;
     let (mut stream, mut input) = (Stream::Plain(tcp), BytesMut::new());
-    let Operation::Info(info) = next(&mut stream, &mut input).await? else {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not begin with INFO").into());
+    let Operation::Info(mut info) = next(&mut stream, &mut input).await? else {
+        return Err(invalid("it does not begin with INFO"));
     };
     // Whoever asks for TLS gets it from every broker of the cluster.
     let tls = terms.address.tls_required();
     if tls || info.tls_required {
-        stream = encrypted(stream, terms.ca.as_deref(), server.host()).await?;
+        if !input.is_empty() {
+            // Whatever this is, it must not be taken for what comes over TLS.
+            return Err(invalid("it says more in the clear than INFO"));
+        }
+        stream = encrypted(stream, terms, server).await?;
+        // Nobody vouches for what came before; the broker tells it again.
+        info.connect_urls = None;
     }
     let connect = connect(terms, &info, tls).await?;
     let connect = serde_json::to_string(&connect).map_err(io::Error::from)?;
@@ -134,9 +156,14 @@ async fn attempt(terms: &Terms, server: &ServerAddr) -> Result<Connection, Error
         match next(&mut stream, &mut input).await? {
             Operation::Pong => return Ok(Connection { stream, info, input }),
             Operation::Refused(text) => return Err(refused(text)),
-            Operation::Info(_) | Operation::Fine | Operation::Ping | Operation::Message(_) => {}
+            Operation::Info(newer) => info = newer,
+            Operation::Fine | Operation::Ping | Operation::Message(_) => {}
         }
     }
+}
+
+fn invalid(why: &'static str) -> Error {
+    io::Error::new(io::ErrorKind::InvalidData, why).into()
 }
 
 fn refused(text: String) -> Error {
@@ -154,7 +181,7 @@ async fn next(stream: &mut Stream, input: &mut BytesMut) -> Result<Operation, Er
             return Ok(operation);
         }
         if input.len() > MOST_BEFORE {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it says too much").into());
+            return Err(invalid("it says too much"));
         }
         if stream.read_buf(input).await? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
@@ -162,29 +189,37 @@ async fn next(stream: &mut Stream, input: &mut BytesMut) -> Result<Operation, Er
     }
 }
 
-async fn encrypted(stream: Stream, ca: Option<&Path>, host: &str) -> Result<Stream, Error> {
+async fn encrypted(stream: Stream, terms: &Terms, server: &ServerAddr) -> Result<Stream, Error> {
     let Stream::Plain(tcp) = stream else { return Ok(stream) };
-    let mut trusted = RootCertStore::empty();
-    match ca {
-        Some(file) => {
-            let failed = |error: tokio_rustls::rustls::pki_types::pem::Error| {
-                login::Error::Authority(file.to_owned(), error.to_string())
-            };
-            let text = tokio::fs::read(file).await;
-            let text = text.map_err(|error| login::Error::Authority(file.to_owned(), error.to_string()))?;
-            let certificates = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
-            trusted.add_parsable_certificates(certificates.map_err(failed)?);
-        }
-        None => {
-            trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    let invalid = |error: tokio_rustls::rustls::Error| io::Error::new(io::ErrorKind::InvalidInput, error);
+    let ca = terms.ca.clone();
+    // The system's certificates are many files.
+    let trusted = tokio::task::spawn_blocking(move || trusted(ca)).await.map_err(io::Error::other)??;
+    let wrong = |error: tokio_rustls::rustls::Error| io::Error::new(io::ErrorKind::InvalidInput, error);
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(invalid)?.with_root_certificates(trusted).with_no_client_auth();
+    let config = config.map_err(wrong)?.with_root_certificates(trusted).with_no_client_auth();
+    // Brokers tell of each other by numbers, and their certificates have names.
+    let is_number = server.host().parse::<IpAddr>().is_ok();
+    let host = if is_number { terms.address.host() } else { server.host() };
     let name = ServerName::try_from(host.to_owned()).map_err(|_| Error::Address)?;
     Ok(Stream::Tls(Box::new(TlsConnector::from(Arc::new(config)).connect(name, tcp).await?)))
+}
+
+/// The certificates of `ca`, or of the system.
+fn trusted(ca: Option<PathBuf>) -> Result<RootCertStore, Error> {
+    let mut trusted = RootCertStore::empty();
+    let Some(file) = ca else {
+        trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        return Ok(trusted);
+    };
+    let failed = |why: String| login::Error::Authority(file.clone(), why);
+    let text = std::fs::read(&file).map_err(|error| failed(error.to_string()))?;
+    let certificates = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
+    trusted.add_parsable_certificates(certificates.map_err(|error| failed(error.to_string()))?);
+    if trusted.is_empty() {
+        return Err(failed("no certificate in it".to_owned()).into());
+    }
+    Ok(trusted)
 }
 
 async fn connect<'a>(terms: &'a Terms, info: &Info, tls_required: bool) -> Result<Connect<'a>, Error> {

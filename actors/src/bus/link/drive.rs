@@ -5,19 +5,29 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::ServerAddr;
 use bytes::BytesMut;
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Link;
 use super::dial::{self, Connection, Stream, Terms};
+use super::outbox::Outbox;
 use super::wire::{self, Info, Operation};
 
-/// A broker that has not said anything for two to three of these has gone.
-const PING: Duration = Duration::from_secs(2);
+/// A broker that has not said anything for two to three of these has gone, unless it had much to take.
+pub(super) const PING: Duration =
+    if cfg!(test) { Duration::from_millis(250) } else { Duration::from_secs(2) };
+/// How much a broker can take between two `PING`s however slow the way to it is, in bytes: those that it is asked behind so
+/// much are answered later.
+const TAKEN: usize = 512 << 10;
+/// After a connection of this length pauses begin anew.
+const HEALTHY: Duration = Duration::from_secs(5);
+/// Refusals of the broker are told no more often than this.
+const TELL: Duration = Duration::from_secs(1);
 /// Longest pause between two attempts to connect again, but for what differs between nodes.
 const LONGEST_PAUSE: Duration = Duration::from_millis(550);
 /// Room for one read, in bytes.
@@ -38,6 +48,8 @@ enum Ended {
     Closed,
     #[error("the broker does not answer any more")]
     Silent,
+    #[error("its handling panicked")]
+    Panicked,
     #[error(transparent)]
     Broken(#[from] wire::Broken),
     #[error(transparent)]
@@ -47,10 +59,12 @@ enum Ended {
 /// Keeps `link` alive until it is closed.
 pub(super) fn begin(link: Link, terms: Terms, first: Connection) {
     tokio::task::spawn_local(async move {
-        let mut connection = first;
+        let (mut connection, mut attempt) = (first, 0);
         loop {
+            let since = Instant::now();
             let mut driver = Driver::new(&link, connection);
-            let ended = poll_fn(|context| driver.turn(context)).await;
+            let turns = AssertUnwindSafe(poll_fn(|context| driver.turn(context))).catch_unwind();
+            let ended = turns.await.unwrap_or(Err(Ended::Panicked));
             drop(driver);
             link.disconnected();
             if link.0.closed.get() {
@@ -59,30 +73,35 @@ pub(super) fn begin(link: Link, terms: Terms, first: Connection) {
             if let (Err(why), false) = (ended, link.0.ending.get()) {
                 tracing::warn!(%why, "the connection to the broker is lost; trying again");
             }
-            let Some(next) = connect_again(&link, &terms).await else { return };
+            if since.elapsed() > HEALTHY {
+                attempt = 0;
+            }
+            let Some(next) = connect_again(&link, &terms, &mut attempt).await else { return };
             connection = next;
         }
     });
 }
 
 /// Tries one broker of the cluster after the other; nothing once the link is closed.
-async fn connect_again(link: &Link, terms: &Terms) -> Option<Connection> {
-    for attempt in 0.. {
-        tokio::time::sleep(pause(attempt)).await;
+async fn connect_again(link: &Link, terms: &Terms, attempt: &mut usize) -> Option<Connection> {
+    loop {
+        tokio::time::sleep(pause(*attempt)).await;
         if link.0.closed.get() {
-            break;
+            return None;
         }
         let servers = link.0.servers.borrow().clone();
         let server = servers.get(attempt.checked_rem(servers.len()).unwrap_or(0)).unwrap_or(&terms.address);
-        match dial::dial(terms, server).await {
-            Ok(connection) => return Some(connection),
-            Err(error @ (dial::Error::Denied(_) | dial::Error::Login(_))) => {
+        *attempt += 1;
+        let dialled = AssertUnwindSafe(dial::dial(terms, server)).catch_unwind().await;
+        match dialled {
+            Ok(Ok(connection)) => return Some(connection),
+            Ok(Err(error @ (dial::Error::Denied(_) | dial::Error::Login(_)))) => {
                 tracing::warn!(%error, attempt, "the broker cannot be connected to");
             }
-            Err(error) => tracing::debug!(%error, attempt, "the broker cannot be connected to"),
+            Ok(Err(error)) => tracing::debug!(%error, attempt, "the broker cannot be connected to"),
+            Err(_) => tracing::error!(attempt, "an attempt to connect to the broker panicked"),
         }
     }
-    None
 }
 
 /// The pause before an attempt to connect again: none at first, then longer and longer, up to half a second and a bit
@@ -100,10 +119,14 @@ struct Driver<'a> {
     stream: Stream,
     input: BytesMut,
     beat: Interval,
-    /// `PING`s since the broker last said anything.
-    unheard: u32,
+    /// `PING`s since the broker last said anything …
+    unheard: usize,
+    /// … and bytes that were written to it since.
+    written: usize,
     /// Whether something was written that the stream may still hold back.
     unflushed: bool,
+    /// When a refusal was told last.
+    told: Option<Instant>,
 }
 
 impl<'a> Driver<'a> {
@@ -112,25 +135,30 @@ impl<'a> Driver<'a> {
         link.connected(&info);
         let mut beat = tokio::time::interval_at(tokio::time::Instant::now() + PING, PING);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { link, stream, input, beat, unheard: 0, unflushed: false }
+        Self { link, stream, input, beat, unheard: 0, written: 0, unflushed: false, told: None }
     }
 
     fn turn(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Ended>> {
         if self.link.0.closed.get() {
             return self.close(context);
         }
+        self.link.0.woken.set(true);
         if let Err(ended) = self.read(context) {
             return Poll::Ready(Err(ended));
         }
         // Behind reading: a node that was stopped for a while has not been unheard.
         while self.beat.poll_tick(context).is_ready() {
-            if self.unheard >= 2 {
+            if self.unheard >= 2 + self.written / TAKEN {
                 return Poll::Ready(Err(Ended::Silent));
             }
             self.unheard += 1;
             self.link.ping(None);
         }
-        if let Poll::Ready(Err(error)) = self.write(context) {
+        let written = self.write(context);
+        if self.link.0.outbox.borrow().has_room() {
+            self.link.0.room.notify_waiters();
+        }
+        if let Poll::Ready(Err(error)) = written {
             return Poll::Ready(Err(error.into()));
         }
         // All that was said meanwhile has been written, or waits for the stream.
@@ -153,14 +181,17 @@ impl<'a> Driver<'a> {
             if self.link.0.outbox.borrow().waiting() > PAUSE_READING {
                 return Ok(());
             }
-            self.input.reserve(READ);
+            // A large message has its room already.
+            if self.input.capacity() == self.input.len() || self.input.is_empty() {
+                self.input.reserve(READ);
+            }
             let read = pin!(self.stream.read_buf(&mut self.input)).poll(context);
             match read {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Ok(0)) => return Err(Ended::Closed),
                 Poll::Ready(read) => drop(read?),
             }
-            self.unheard = 0;
+            (self.unheard, self.written) = (0, 0);
             self.take()?;
         }
         context.waker().wake_by_ref();
@@ -184,29 +215,31 @@ impl<'a> Driver<'a> {
                     }
                 }
                 Operation::Info(info) => self.link.informed(&info),
-                Operation::Refused(text) => {
-                    let text: String = text.chars().take(LONGEST_TEXT).collect();
-                    tracing::warn!("broker: {text}");
-                }
+                Operation::Refused(text) => self.tell(&text),
                 Operation::Fine => {}
             }
         }
         Ok(())
     }
 
+    /// Tells of a refusal, unless another one was told just now.
+    fn tell(&mut self, text: &str) {
+        if self.told.is_none_or(|told| told.elapsed() > TELL) {
+            self.told = Some(Instant::now());
+            let text: String = text.chars().take(LONGEST_TEXT).collect();
+            tracing::warn!("broker: {text}");
+        }
+    }
+
     fn write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut outbox = self.link.0.outbox.borrow_mut();
         while outbox.waiting() > 0 {
             let count = ready!(Pin::new(&mut self.stream).poll_write(context, outbox.rest()))?;
-            if outbox.waiting() > PAUSE_READING {
-                // It is not heard, but it takes something.
-                self.unheard = 0;
-            }
             outbox.wrote(count);
             self.unflushed = true;
+            self.written += count;
         }
         drop(outbox);
-        self.link.0.room.notify_waiters();
         if self.unflushed {
             ready!(Pin::new(&mut self.stream).poll_flush(context))?;
             self.unflushed = false;
@@ -220,13 +253,14 @@ impl Link {
     fn connected(&self, info: &Info) {
         self.informed(info);
         let mut outbox = self.0.outbox.borrow_mut();
-        let waiting = std::mem::take(&mut *outbox);
+        let largest = outbox.largest;
+        let waiting = std::mem::replace(&mut *outbox, Outbox::new(largest));
         for (sid, subscription) in &*self.0.subscriptions.borrow() {
             if !subscription.ended {
                 subscription.say(*sid, &mut outbox);
             }
         }
-        outbox.append(waiting);
+        outbox.append(&waiting);
         drop(outbox);
         self.0.connected.set(true);
         self.0.connections.set(self.0.connections.get() + 1);
@@ -240,18 +274,17 @@ impl Link {
     }
 
     fn informed(&self, info: &Info) {
-        if info.max_payload > 0 {
-            self.0.max_payload.set(info.max_payload);
-        }
+        self.0.outbox.borrow_mut().largest = info.largest();
         if info.ldm {
             tracing::warn!("the broker is about to end; the node goes to another one, or waits");
         }
-        let mut servers = self.0.servers.borrow_mut();
-        for url in &info.connect_urls {
-            let Ok(server) = url.parse::<ServerAddr>() else { continue };
-            if servers.len() < MOST_SERVERS && !servers.contains(&server) {
-                servers.push(server);
-            }
+        let others = info.connect_urls.iter().flatten().take(MOST_SERVERS);
+        let others: Vec<ServerAddr> = others.filter_map(|url| url.parse().ok()).collect();
+        if !others.is_empty() {
+            let mut servers = self.0.servers.borrow_mut();
+            // The one that was named stays the first, whoever else comes and goes.
+            servers.truncate(1);
+            servers.extend(others);
         }
     }
 }

@@ -4,33 +4,48 @@
 /// How each block of headers begins.
 const VERSION: &str = "NATS/1.0";
 
+/// What a value that is no text is read as: no value that anybody accepts.
+const NO_TEXT: &str = "\u{fffd}";
+
 /// The headers of a message, unread.
 #[derive(Debug, Clone, Copy)]
-pub struct Headers<'a>(&'a str);
+pub struct Headers<'a>(&'a [u8]);
 
 impl<'a> Headers<'a> {
-    /// The headers in `block`; none if it is empty or no text.
+    /// The headers in `block`; none if it is empty.
     #[must_use]
-    pub(super) fn of(block: &'a [u8]) -> Self {
-        Self(std::str::from_utf8(block).unwrap_or_default())
+    pub(super) const fn of(block: &'a [u8]) -> Self {
+        Self(block)
+    }
+
+    fn lines(self) -> impl Iterator<Item = &'a [u8]> {
+        self.0.split(|byte| *byte == b'\n')
     }
 
     /// The status of the first line, if it has one.
     #[must_use]
     pub fn status(self) -> Option<u16> {
-        let line = self.0.lines().next()?.strip_prefix(VERSION)?;
+        let line = std::str::from_utf8(self.lines().next()?).ok()?.strip_prefix(VERSION)?;
         line.split_ascii_whitespace().next()?.parse().ok()
     }
 
-    /// Names and values in their order. Lines that are neither are left out.
+    /// Names and values in their order. Lines that are neither are left out; a value that is no text is one that nobody
+    /// accepts, so that it is not taken for one that is missing.
     pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let lines = self.0.split('\n').skip(1);
-        lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim()))
+        self.lines().skip(1).filter_map(|line| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            let (name, value) = line.split_at_checked(colon)?;
+            let value = std::str::from_utf8(value.get(1..)?).unwrap_or(NO_TEXT);
+            Some((std::str::from_utf8(name).ok()?, value.trim()))
+        })
     }
 
     /// The first value under `name`, in any spelling of case.
     #[must_use]
     pub fn get(self, name: &str) -> Option<&'a str> {
+        if self.0.is_empty() {
+            return None;
+        }
         self.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 }
@@ -78,6 +93,15 @@ mod tests {
         assert_eq!(headers.get("content-type"), Some("application/json"));
         assert_eq!((headers.get("Split"), headers.get("Evil"), headers.status()), (None, None, None));
         assert_eq!(headers.iter().count(), 2);
+    }
+
+    #[test]
+    fn a_value_that_is_no_text_hides_no_other_and_is_not_missing() {
+        let headers = Headers::of(b"NATS/1.0\r\nA: b\xe9\r\nB: c\r\n\xff: d\r\n\r\n");
+        assert_eq!(
+            (headers.get("A"), headers.get("b"), headers.iter().count()),
+            (Some(NO_TEXT), Some("c"), 2)
+        );
     }
 
     #[test]

@@ -10,17 +10,25 @@ const MOST_WRITTEN: usize = 1 << 20;
 /// A buffer that was needed for more than this is not kept.
 const MOST_KEPT: usize = 1 << 20;
 
+/// Longest subject, in bytes: a line of ours has two at most, and a broker takes lines of 4 KiB.
+const LONGEST_SUBJECT: usize = 1_500;
+
 /// Why a message does not go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// Too much waits already: the broker is away or slow.
     #[error("the broker is away or slow, and too much waits for it")]
     Full,
+    /// More than the broker carries, headers included: it would close the connection over it.
+    #[error("{0} bytes are more than the broker carries")]
+    TooLarge(usize),
     /// The connection has been ended for good.
     #[error("the connection to the broker has been closed")]
     Closed,
     /// A subject that no broker takes.
-    #[error("a subject may be neither empty nor hold spaces or control characters")]
+    #[error(
+        "a subject may be neither empty nor longer than {LONGEST_SUBJECT} bytes, nor hold spaces or control characters"
+    )]
     Subject,
 }
 
@@ -42,15 +50,27 @@ impl<'a> To<'a> {
 }
 
 /// The frames that wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
     bytes: Vec<u8>,
     written: usize,
     /// The headers of the frame that is being made; kept for its room.
     block: Vec<u8>,
+    /// Largest message that the broker carries, in bytes.
+    pub(super) largest: usize,
 }
 
 impl Outbox {
+    /// An empty one for a broker that carries messages up to `largest` bytes.
+    pub(super) const fn new(largest: usize) -> Self {
+        Self { bytes: Vec::new(), written: 0, block: Vec::new(), largest }
+    }
+
+    /// Whether who waits for room should try again.
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting() <= MOST_WAITING / 2
+    }
+
     /// Bytes that wait.
     pub(super) fn waiting(&self) -> usize {
         self.bytes.len() - self.written
@@ -110,6 +130,9 @@ impl Outbox {
             return Err(Refused::Subject);
         }
         let size = headers.map_or(0, <[u8]>::len) + payload.len();
+        if size > self.largest {
+            return Err(Refused::TooLarge(size));
+        }
         if self.waiting() > 0 && self.waiting() + size > MOST_WAITING {
             return Err(Refused::Full);
         }
@@ -135,7 +158,7 @@ impl Outbox {
     }
 
     /// Puts what waits in another one behind what waits here.
-    pub(super) fn append(&mut self, other: Self) {
+    pub(super) fn append(&mut self, other: &Self) {
         self.bytes.extend_from_slice(other.rest());
     }
 
@@ -156,7 +179,9 @@ impl Outbox {
 
 /// Whether a broker takes it as a subject.
 fn is_subject(subject: &str) -> bool {
-    !subject.is_empty() && subject.bytes().all(|byte| byte > b' ' && byte != 0x7f)
+    !subject.is_empty()
+        && subject.len() <= LONGEST_SUBJECT
+        && subject.bytes().all(|byte| byte > b' ' && byte != 0x7f)
 }
 
 /// The borders of frames around what is written: the last one before or at its end, and the first one at or behind it.
@@ -186,7 +211,7 @@ mod tests {
     use super::*;
 
     fn filled() -> (Outbox, Vec<usize>) {
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(64 << 20);
         let mut ends = Vec::new();
         outbox.word(&["SUB a 1"]);
         ends.push(outbox.waiting());
@@ -228,7 +253,7 @@ mod tests {
 
     #[test]
     fn written_bytes_do_not_pile_up_behind_a_backlog() {
-        let (mut outbox, payload) = (Outbox::default(), vec![b'x'; 1_000]);
+        let (mut outbox, payload) = (Outbox::new(64 << 20), vec![b'x'; 1_000]);
         for _ in 0..10_000 {
             outbox.bare(To::subject("a"), &payload).unwrap();
             outbox.wrote(1_000);
@@ -241,15 +266,19 @@ mod tests {
 
     #[test]
     fn no_more_waits_than_there_is_room_for() {
-        let (mut outbox, payload) = (Outbox::default(), vec![0; MOST_WAITING]);
+        let (mut outbox, payload) = (Outbox::new(64 << 20), vec![0; MOST_WAITING]);
         assert_eq!(outbox.bare(To::subject("a"), &payload), Ok(()), "a single one may be large");
         assert_eq!(outbox.bare(To::subject("a"), b"1"), Err(Refused::Full));
+        assert!(!outbox.has_room());
+        outbox.largest = 3;
+        assert_eq!(outbox.bare(To::subject("a"), b"1234"), Err(Refused::TooLarge(4)));
     }
 
     #[test]
     fn a_subject_cannot_end_its_line() {
-        let mut outbox = Outbox::default();
-        for subject in ["", "a b", "a\r\nPUB b 0", "a\tb", "\u{7f}"] {
+        let mut outbox = Outbox::new(64 << 20);
+        let long = "a".repeat(LONGEST_SUBJECT + 1);
+        for subject in ["", "a b", "a\r\nPUB b 0", "a\tb", "\u{7f}", &long] {
             assert_eq!(outbox.bare(To::subject(subject), b""), Err(Refused::Subject));
             assert_eq!(outbox.bare(To { subject: "a", reply: Some(subject) }, b""), Err(Refused::Subject));
         }

@@ -13,8 +13,10 @@ const LONGEST_LINE: usize = 128 << 10;
 /// Largest message, in bytes: the most that `nats-server` lets `max_payload` be.
 const LARGEST: usize = 64 << 20;
 /// Messages from this size on keep the buffer that they came in; smaller ones are copied, so that one that is kept
-/// does not keep others' bytes as well.
-const COPIED_BELOW: usize = 32 << 10;
+/// does not keep more than itself.
+const COPIED_BELOW: usize = 256 << 10;
+/// What a broker carries that does not say, in bytes: what `nats-server` does unless told otherwise.
+const USUAL_PAYLOAD: usize = 1 << 20;
 
 /// Bytes that are not of this protocol. What follows them cannot be trusted: the connection has to be made anew.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,16 +27,25 @@ pub struct Broken(&'static str);
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Info {
-    /// Largest message that it takes, in bytes.
-    pub max_payload: usize,
+    /// Largest message that it takes, in bytes; see [`Info::largest`].
+    max_payload: Option<i64>,
     /// Whether it only speaks TLS.
     pub tls_required: bool,
     /// What users with a key have to sign.
     pub nonce: String,
     /// `host:port` of the brokers of its cluster.
-    pub connect_urls: Vec<String>,
+    pub connect_urls: Option<Vec<String>>,
     /// Whether it will soon end.
     pub ldm: bool,
+}
+
+impl Info {
+    /// Largest message that the broker takes, headers included, in bytes.
+    #[must_use]
+    pub fn largest(&self) -> usize {
+        let told = self.max_payload.and_then(|told| usize::try_from(told).ok());
+        told.filter(|told| *told > 0).unwrap_or(USUAL_PAYLOAD)
+    }
 }
 
 /// What a broker says.
@@ -71,7 +82,7 @@ impl Message {
     }
 
     fn text(&self, range: (usize, usize)) -> &str {
-        // The line was read as text.
+        // What is no text is as good as none: nothing is subscribed to or answered there.
         std::str::from_utf8(self.part(range)).unwrap_or_default()
     }
 
@@ -130,16 +141,20 @@ pub fn read(buffer: &mut BytesMut) -> Result<Option<Operation>, Broken> {
     };
     let line = buffer.get(..end).and_then(|line| line.strip_suffix(b"\r"));
     let line = line.ok_or(Broken("a line that ends in another way"))?;
-    let line = std::str::from_utf8(line).map_err(|_| Broken("a line that is no text"))?;
-    let (word, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+    let (word, rest) = match line.iter().position(is_blank) {
+        Some(blank) => line.split_at(blank),
+        None => (line, &[][..]),
+    };
     let operation = match word {
-        "MSG" => return Arguments::read(rest, line, false)?.take(buffer, end + 1),
-        "HMSG" => return Arguments::read(rest, line, true)?.take(buffer, end + 1),
-        "PING" => Operation::Ping,
-        "PONG" => Operation::Pong,
-        "+OK" => Operation::Fine,
-        "-ERR" => Operation::Refused(rest.trim().trim_matches('\'').to_owned()),
-        "INFO" => Operation::Info(serde_json::from_str(rest).map_err(|_| Broken("an INFO that is no JSON"))?),
+        b"MSG" => return Arguments::read(rest, word.len(), false)?.take(buffer, end + 1),
+        b"HMSG" => return Arguments::read(rest, word.len(), true)?.take(buffer, end + 1),
+        b"PING" => Operation::Ping,
+        b"PONG" => Operation::Pong,
+        b"+OK" => Operation::Fine,
+        b"-ERR" => Operation::Refused(String::from_utf8_lossy(rest).trim().trim_matches('\'').to_owned()),
+        b"INFO" => {
+            Operation::Info(serde_json::from_slice(rest).map_err(|_| Broken("an INFO that is no JSON"))?)
+        }
         _ => return Err(Broken("an unknown operation")),
     };
     buffer.advance(end + 1);
@@ -156,34 +171,35 @@ struct Arguments {
 }
 
 impl Arguments {
-    fn read(arguments: &str, line: &str, with_headers: bool) -> Result<Self, Broken> {
+    /// Reads what follows the first `before` bytes of a line.
+    fn read(arguments: &[u8], before: usize, with_headers: bool) -> Result<Self, Broken> {
         const SHAPE: Broken = Broken("a message's line of another shape");
-        // Places are counted from the start of the line, which is the start of the message's bytes.
-        let place = |part: &str| {
-            let start = part.as_ptr().addr() - line.as_ptr().addr();
-            (start, start + part.len())
-        };
-        let mut parts = arguments.split_ascii_whitespace();
+        let mut parts = Parts { bytes: arguments, at: 0 };
         let subject = parts.next().ok_or(SHAPE)?;
-        let sid = parts.next().and_then(|text| text.parse().ok()).ok_or(SHAPE)?;
-        let mut numbers = [""; 3];
+        let number = |(start, end): (usize, usize)| {
+            std::str::from_utf8(arguments.get(start..end)?).ok()?.parse::<u64>().ok()
+        };
+        let sid = parts.next().and_then(number).ok_or(SHAPE)?;
+        let mut rest = [(0, 0); 3];
         let mut count = 0;
         for part in parts {
-            *numbers.get_mut(count).ok_or(SHAPE)? = part;
+            *rest.get_mut(count).ok_or(SHAPE)? = part;
             count += 1;
         }
-        let (reply, headers, total) = match (numbers, count, with_headers) {
-            ([total, ..], 1, false) => (None, "0", total),
-            ([reply, total, _], 2, false) => (Some(reply), "0", total),
-            ([headers, total, _], 2, true) => (None, headers, total),
-            ([reply, headers, total], 3, true) => (Some(reply), headers, total),
+        let (reply, headers, total) = match (rest, count, with_headers) {
+            ([total, ..], 1, false) => (None, None, total),
+            ([reply, total, _], 2, false) => (Some(reply), None, total),
+            ([headers, total, _], 2, true) => (None, Some(headers), total),
+            ([reply, headers, total], 3, true) => (Some(reply), Some(headers), total),
             _ => return Err(SHAPE),
         };
-        let size = |text: &str| text.parse().ok().filter(|size| *size <= LARGEST).ok_or(SHAPE);
-        let (headers, total) = (size(headers)?, size(total)?);
-        if headers > total {
+        let size = |part| number(part).and_then(|size| usize::try_from(size).ok()).ok_or(SHAPE);
+        let (headers, total) = (headers.map_or(Ok(0), size)?, size(total)?);
+        if headers > total || total > LARGEST {
             return Err(SHAPE);
         }
+        // Places are counted from the start of the line, which is the start of the message's bytes.
+        let place = |(start, end): (usize, usize)| (before + start, before + end);
         Ok(Self { subject: place(subject), sid, reply: reply.map(place), headers, total })
     }
 
@@ -202,7 +218,10 @@ impl Arguments {
             buffer.advance(end);
             copied
         } else {
-            buffer.split_to(end).freeze()
+            let whole = buffer.split_to(end).freeze();
+            // What comes next does not stand in the same large buffer.
+            *buffer = BytesMut::from(buffer.as_ref());
+            whole
         };
         buffer.advance(2);
         let payload = start + self.headers;
@@ -214,6 +233,30 @@ impl Arguments {
             headers: (start, payload),
             payload: (payload, end),
         })))
+    }
+}
+
+/// What the broker takes as a blank between two words. Subjects may hold any other character, other white space too.
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// Where the words of a line begin and end.
+struct Parts<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Iterator for Parts<'_> {
+    type Item = (usize, usize);
+
+    fn next(&mut self) -> Option<(usize, usize)> {
+        let rest = self.bytes.get(self.at..)?;
+        let start = self.at + rest.iter().position(|byte| !is_blank(byte))?;
+        let rest = self.bytes.get(start..)?;
+        let end = start + rest.iter().position(is_blank).unwrap_or(rest.len());
+        self.at = end;
+        Some((start, end))
     }
 }
 
@@ -269,6 +312,32 @@ mod tests {
     }
 
     #[test]
+    fn no_character_of_a_subject_moves_what_follows_it() {
+        let subjects: [&[u8]; 6] =
+            [b"a\x0c1", b"a\x0b1", b"a\r1", b"a\xa01", b"\xff", "a\u{2003}1".as_bytes()];
+        for subject in subjects {
+            let mut buffer = BytesMut::from(&b"MSG "[..]);
+            buffer.extend_from_slice(subject);
+            buffer.extend_from_slice(b" 7 ");
+            buffer.extend_from_slice(subject);
+            buffer.extend_from_slice(b" 2\r\nhi\r\nPING\r\n");
+            let Ok(Some(Operation::Message(message))) = read(&mut buffer) else { panic!("{subject:?}") };
+            let text = std::str::from_utf8(subject).unwrap_or_default();
+            assert_eq!((message.sid(), message.subject(), message.reply()), (7, text, Some(text)));
+            assert_eq!(message.payload(), b"hi");
+            assert!(matches!(read(&mut buffer), Ok(Some(Operation::Ping))));
+        }
+    }
+
+    #[test]
+    fn what_a_broker_leaves_out_is_as_usual() {
+        let info = |json: &str| serde_json::from_str::<Info>(json).unwrap();
+        assert_eq!(info("{}").largest(), USUAL_PAYLOAD);
+        assert_eq!(info(r#"{"max_payload":-1,"connect_urls":null}"#).largest(), USUAL_PAYLOAD);
+        assert_eq!(info(r#"{"max_payload":5}"#).largest(), 5);
+    }
+
+    #[test]
     fn what_is_no_word_of_a_broker_breaks() {
         let endless = [b'x'; LONGEST_LINE];
         let broken: [&[u8]; 14] = [
@@ -287,7 +356,7 @@ mod tests {
             b"MSG a 1 1\r\nab\r\n",
             b"INFO {\r\n",
         ];
-        for bytes in broken.into_iter().chain([&endless[..], b"MSG \xff 1 1\r\n"]) {
+        for bytes in broken.into_iter().chain([&endless[..]]) {
             assert!(all(bytes, bytes.len()).is_err(), "{:?}", String::from_utf8_lossy(bytes));
         }
     }

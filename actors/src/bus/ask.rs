@@ -32,7 +32,7 @@ impl Bus {
         let answer = self.request(action, None, &body, origin).await?;
         // Where the other part says that it is too late, or says nothing of use, what counts is whether there is time.
         read(action, answer.payload()).map_err(|failure| match failure {
-            Failure::Unavailable(_) if origin.deadline.left().is_zero() => {
+            Failure::Unavailable(_) if origin.deadline.left() < ROUNDED => {
                 origin.deadline.passed_in_queue(None)
             }
             failure => failure,
@@ -126,6 +126,9 @@ impl Bus {
     }
 }
 
+/// How much earlier a deadline may be over for the part that was asked: it travels in whole milliseconds, and so does what
+/// the way takes.
+const ROUNDED: Duration = Duration::from_millis(5);
 /// Most answers that are taken to one question.
 const MOST_ANSWERS: usize = 4_096;
 

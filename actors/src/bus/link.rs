@@ -58,7 +58,7 @@ struct Inner {
     waker: RefCell<Option<Waker>>,
     /// Whether that task will run anyhow: it has been woken, or runs.
     woken: Cell<bool>,
-    /// Told when what waited has been written.
+    /// Told while there is room again.
     room: Notify,
     connections: Cell<u64>,
 }

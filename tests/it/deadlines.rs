@@ -3,6 +3,7 @@
 mod cancels;
 pub(crate) mod deaths;
 mod explained;
+mod kept;
 
 use std::time::{Duration, Instant};
 
@@ -253,7 +254,8 @@ async fn who_is_turned_away_is_told_when_the_queue_will_have_gone() {
     let stage = Stage::with(options().setting("WORKER__PLACES", "1").setting("WORKER__QUEUE", "4")).await;
     let context = script::context(&json!({"case": "while", "seconds": 0.3}));
     let payload = json!({"script": "cases", "context": context});
-    assert!(stage.client.call("macro.render", &payload).await.is_ok());
+    let first = stage.client.call("macro.render", &payload).await;
+    assert!(first.is_ok(), "{}", first.body);
     let answers = join_all((0..12).map(|_| stage.client.call("macro.render", &payload))).await;
     let full = answers.iter().filter(|answer| answer.code() == "OVERLOADED");
     let told: Vec<u64> = full.filter_map(|answer| answer.details()["retryAfterMs"].as_u64()).collect();

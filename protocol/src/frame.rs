@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Version of the pipe. Node and cell must have the same one; there is no negotiation, they are installed together.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Bytes of a header.
 pub const HEADER: usize = 13;

@@ -13,8 +13,8 @@ use crate::page::Kept;
 use crate::sys;
 
 /// Longest time that an answer is kept back for the sake of those that follow it, in ns; checked when the next one is
-/// there. Many answers of some microseconds each fit, and nobody waits longer than a wake-up takes anyway.
-const PATIENCE: u64 = 100_000;
+/// there. Many answers of some microseconds each fit into that; the answer of a longer call is hardly kept back.
+const PATIENCE: u64 = 200_000;
 
 /// What the buffers hold between calls, in bytes; what a large frame took is given back.
 const KEPT: usize = 256 * 1024;

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Version of the pipe. Node and cell must have the same one; there is no negotiation, they are installed together.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 2;
 
 /// Bytes of a header.
 pub const HEADER: usize = 13;
@@ -189,8 +189,8 @@ pub fn borrow<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error>
 pub mod page {
     use crate::abi::LARGEST_OUTPUT;
 
-    /// Bytes of it all. Only the first 4 KiB, what was printed and what was kept back take memory.
-    pub const SIZE: usize = KEPT + MOST_KEPT;
+    /// Bytes of it all. Only the first 4 KiB and what was printed take memory.
+    pub const SIZE: usize = STDERR + LARGEST_OUTPUT;
     /// Where the cell notes the sequence of the call it is about to begin.
     pub const STARTED: usize = 0;
     /// Where the node notes the first sequence that is withdrawn; `u64::MAX` when none is. The cell looks after it
@@ -206,9 +206,6 @@ pub mod page {
     pub const CANCELLED: usize = 40;
     /// Where the cell notes the sequence of its call while that waits for something to happen, and zero else.
     pub const WAITS: usize = 48;
-    /// Where the cell notes how many bytes stand at [`KEPT`], in the lower half; in the upper half a count of how often
-    /// that place was used anew, so that the node knows whether what it has read belongs together.
-    pub const KEPT_LENGTH: usize = 56;
     /// The name of the last thing that was refused to the call that runs: ASCII, padded with zeros.
     pub const REFUSED: usize = 64;
     /// Bytes at [`REFUSED`].
@@ -220,11 +217,6 @@ pub mod page {
     pub const STDOUT: usize = 4096;
     /// The same of standard error.
     pub const STDERR: usize = STDOUT + LARGEST_OUTPUT;
-    /// Answers that the cell keeps back to send them together with the next ones: whole frames. They stand here too,
-    /// so that they are not lost if the next call does not end.
-    pub const KEPT: usize = STDERR + LARGEST_OUTPUT;
-    /// Most bytes of them.
-    pub const MOST_KEPT: usize = 16 * 1024;
 }
 
 #[cfg(test)]

@@ -39,8 +39,6 @@ pub(crate) struct Line {
     /// Questions that wait for their answers.
     open: RefCell<Vec<u32>>,
     may_ask: Cell<bool>,
-    /// Whether the running call has sent frames of its own.
-    spoke: Cell<bool>,
     notices: RefCell<Vec<String>>,
 }
 
@@ -55,7 +53,6 @@ impl Line {
             last: Cell::new(0),
             open: RefCell::default(),
             may_ask: Cell::new(false),
-            spoke: Cell::new(false),
             notices: RefCell::default(),
         })
     }
@@ -74,41 +71,8 @@ impl Line {
     }
 
     /// Where frames come from.
-    fn input(&self) -> Result<RefMut<'_, Input>, End> {
+    pub(crate) fn input(&self) -> Result<RefMut<'_, Input>, End> {
         self.input.try_borrow_mut().map_err(|_| End::Malformed)
-    }
-
-    /// Sends the answer to a call, or keeps it back while another call stands in the pipe. What a call asked must have
-    /// reached the node before its answer does: that of one that said anything is not kept back.
-    ///
-    /// # Errors
-    /// The cell's end.
-    pub(crate) fn answer<T: Serialize>(
-        &self,
-        operation: Operation,
-        sequence: u64,
-        body: &T,
-        size: usize,
-    ) -> Result<(), End> {
-        let more = !self.spoke.take() && self.input()?.has_next();
-        let mut reply = self.reply.try_borrow_mut().map_err(|_| End::Malformed)?;
-        if more {
-            reply.send_soon(operation, sequence, body, size)
-        } else {
-            reply.send(operation, sequence, body, size)
-        }
-    }
-
-    /// Where the next frame comes from. What was kept back is sent if there is none yet.
-    ///
-    /// # Errors
-    /// The cell's end.
-    pub(crate) fn next(&self) -> Result<RefMut<'_, Input>, End> {
-        let input = self.input()?;
-        if !input.has_next() {
-            self.reply.try_borrow_mut().map_err(|_| End::Malformed)?.flush()?;
-        }
-        Ok(input)
     }
 
     /// Sends a frame; see [`Reply::send`].
@@ -147,7 +111,6 @@ impl Line {
 
     /// Sends a frame of the running call.
     fn tell<T: Serialize>(&self, operation: Operation, body: &T, size: usize) {
-        self.spoke.set(true);
         // Without the node there is nothing that this process could still do.
         if let Err(end) = self.send(operation, self.running.get(), body, size) {
             sys::exit(end.status());

@@ -57,8 +57,7 @@ fn serve(py: Python<'_>, lock: Lock) -> End {
     }
     let pipe = Rc::new(pipe);
     let Ok(streams) = Streams::install(py, &page) else { return End::Starved };
-    let reply = Reply::new(Rc::clone(&pipe), page.kept());
-    let line = Line::new(Input::new(pipe), reply, page);
+    let line = Line::new(Input::new(Rc::clone(&pipe)), Reply::new(pipe), page);
     if line.install(py).is_err() {
         return End::Starved;
     }
@@ -111,7 +110,7 @@ impl<'py> Cell<'py> {
     /// have to read further frames.
     fn turn(&mut self) -> Result<(), End> {
         let line = Rc::clone(&self.line);
-        let mut input = line.next()?;
+        let mut input = line.input()?;
         let (header, body) = input.next()?;
         let sequence = header.sequence;
         match header.operation {
@@ -194,7 +193,7 @@ impl<'py> Cell<'py> {
         let prepared = match begun {
             Begun::Prepared(prepared) => prepared,
             Begun::Skipped { late } => {
-                return self.line.answer(Operation::Skipped, sequence, &Skipped { late }, 0);
+                return self.line.send(Operation::Skipped, sequence, &Skipped { late }, 0);
             }
         };
         self.value.clear();
@@ -209,7 +208,7 @@ impl<'py> Cell<'py> {
                 let (notices, output) = (self.line.end(), self.streams.take());
                 let size = self.value.len() + size_of(&output, &notices);
                 let body = Return { value: self.value.as_slice().into(), output, run, notices };
-                self.line.answer(Operation::Return, sequence, &body, size)
+                self.line.send(Operation::Return, sequence, &body, size)
             }
             Err(Failure::Raised(error)) => {
                 let account = self.account(&error)?;
@@ -243,7 +242,7 @@ impl<'py> Cell<'py> {
         let (notices, output) = (self.line.end(), self.streams.take());
         let size = exception.len() + size_of(&output, &notices);
         let body = Raised { reason, exception, line, refused, output, notices };
-        self.line.answer(Operation::Raised, sequence, &body, size)
+        self.line.send(Operation::Raised, sequence, &body, size)
     }
 
     fn complain(
@@ -258,7 +257,7 @@ impl<'py> Cell<'py> {
         self.line.end();
         let output = self.streams.take();
         let size = path.len() + problem.len() + size_of(&output, &[]);
-        self.line.answer(operation, sequence, &Complaint { path, problem, too_large, line, output }, size)
+        self.line.send(operation, sequence, &Complaint { path, problem, too_large, line, output }, size)
     }
 }
 

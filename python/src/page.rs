@@ -1,5 +1,5 @@
 //! The memory that the cell shares with the node: what has begun, what need not begin any more, what was printed and what
-//! was refused, and answers that are not sent yet. Its layout is `protocol::frame::page`; the calls themselves live in `cell`.
+//! was refused. Its layout is `protocol::frame::page`; the calls themselves live in `cell`.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -74,14 +74,6 @@ impl Page {
         self.text::<{ page::STDERR_LENGTH }, { page::STDERR }>()
     }
 
-    /// Where answers are kept that are not sent yet.
-    pub(crate) fn kept(&self) -> Kept {
-        const { assert!(page::KEPT + page::MOST_KEPT <= page::SIZE) }
-        // SAFETY: the place is inside of the mapping, as is checked above.
-        let bytes = unsafe { self.start.add(page::KEPT) };
-        Kept { word: word::<{ page::KEPT_LENGTH }>(self.start), bytes, length: 0, turn: 0 }
-    }
-
     fn text<const LENGTH: usize, const BYTES: usize>(&self) -> Text {
         const { assert!(BYTES + LARGEST_OUTPUT <= page::SIZE) }
         // SAFETY: the place is inside of the mapping, as is checked above.
@@ -124,45 +116,6 @@ impl Name {
         let bytes = self.0.iter().flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes());
         let name: Vec<u8> = bytes.take_while(|byte| *byte != 0).collect();
         String::from_utf8(name).ok().filter(|name| !name.is_empty())
-    }
-}
-
-/// Answers on the page that are not sent yet. Only one thread uses it: a cell has no other.
-pub(crate) struct Kept {
-    word: &'static AtomicU64,
-    bytes: NonNull<u8>,
-    length: usize,
-    turn: u32,
-}
-
-impl Kept {
-    /// Keeps a frame if there is room for it; whether there was.
-    pub(crate) fn push(&mut self, frame: &[u8]) -> bool {
-        if frame.len() > page::MOST_KEPT - self.length {
-            return false;
-        }
-        // SAFETY: `length + frame.len()` is at most the size of the place, as was just checked, and nothing else in this
-        // process writes there.
-        unsafe {
-            self.bytes.add(self.length).copy_from_nonoverlapping(NonNull::from(frame).cast(), frame.len())
-        };
-        self.length += frame.len();
-        self.note();
-        true
-    }
-
-    /// Forgets them: they are sent.
-    pub(crate) fn clear(&mut self) {
-        if self.length > 0 {
-            self.length = 0;
-            self.turn = self.turn.wrapping_add(1);
-            self.note();
-        }
-    }
-
-    fn note(&self) {
-        let word = u64::from(self.turn) << 32 | self.length as u64;
-        self.word.store(word.to_le(), Ordering::Release);
     }
 }
 

@@ -9,12 +9,7 @@ use std::time::Duration;
 use protocol::frame::{self, HEADER, Header, Operation};
 use serde::Serialize;
 
-use crate::page::Kept;
 use crate::sys;
-
-/// Longest time that an answer is kept back for the sake of those that follow it, in ns; checked when the next one is
-/// there. Many answers of some microseconds each fit into that; the answer of a longer call is hardly kept back.
-const PATIENCE: u64 = 200_000;
 
 /// What the buffers hold between calls, in bytes; what a large frame took is given back.
 const KEPT: usize = 256 * 1024;
@@ -91,13 +86,6 @@ impl Input {
         let header = self.header()?;
         let whole = self.end - self.start >= HEADER + header.length as usize;
         if whole { self.take(header).map(Some) } else { Ok(None) }
-    }
-
-    /// Whether the next frame has come as a whole.
-    pub(crate) fn has_next(&self) -> bool {
-        let come = self.end - self.start;
-        !self.aside.is_empty()
-            || come >= HEADER && self.header().is_ok_and(|header| come >= HEADER + header.length as usize)
     }
 
     /// Sets a frame aside, to be the next one after those that were set aside before.
@@ -177,21 +165,16 @@ impl Input {
 /// Frames to the node.
 pub(crate) struct Reply {
     socket: Rc<OwnedFd>,
-    /// Frames that are not sent yet.
     bytes: Vec<u8>,
-    /// The same where the node can find them.
-    kept: Kept,
-    /// When the first of them was kept back.
-    since: u64,
 }
 
 impl Reply {
-    /// Frames to `socket`; those that are kept back for a while also go to `kept`.
-    pub(crate) const fn new(socket: Rc<OwnedFd>, kept: Kept) -> Self {
-        Self { socket, bytes: Vec::new(), kept, since: 0 }
+    /// Frames to `socket`.
+    pub(crate) const fn new(socket: Rc<OwnedFd>) -> Self {
+        Self { socket, bytes: Vec::new() }
     }
 
-    /// Sends one frame, and before it what was kept back. `size` is what its variable parts take, in bytes.
+    /// Sends one frame. `size` is what its variable parts take, in bytes.
     ///
     /// # Errors
     /// The cell's end: the node is gone, or there is no memory for the frame.
@@ -202,56 +185,10 @@ impl Reply {
         body: &T,
         size: usize,
     ) -> Result<(), End> {
-        self.write(operation, sequence, body, size)?;
-        self.flush()
-    }
-
-    /// Sends one frame soon: with those that follow it, as one write costs more than a short call does. Only while
-    /// another call stands in the pipe; if that does not end, the node finds the frame on the page.
-    ///
-    /// # Errors
-    /// As with [`Self::send`].
-    pub(crate) fn send_soon<T: Serialize>(
-        &mut self,
-        operation: Operation,
-        sequence: u64,
-        body: &T,
-        size: usize,
-    ) -> Result<(), End> {
-        let start = self.bytes.len();
-        self.write(operation, sequence, body, size)?;
-        let now = sys::monotonic();
-        if start == 0 {
-            self.since = now;
-        }
-        let keeps = now.saturating_sub(self.since) < PATIENCE
-            && self.bytes.get(start..).is_some_and(|frame| self.kept.push(frame));
-        if keeps { Ok(()) } else { self.flush() }
-    }
-
-    /// Sends what was kept back.
-    ///
-    /// # Errors
-    /// The node is gone.
-    pub(crate) fn flush(&mut self) -> Result<(), End> {
-        if self.bytes.is_empty() {
-            return Ok(());
-        }
-        sys::write(self.socket.as_fd(), &self.bytes).map_err(|_| End::Closed)?;
-        self.kept.clear();
         self.bytes.clear();
         self.bytes.shrink_to(KEPT);
-        Ok(())
-    }
-
-    fn write<T: Serialize>(
-        &mut self,
-        operation: Operation,
-        sequence: u64,
-        body: &T,
-        size: usize,
-    ) -> Result<(), End> {
         self.bytes.try_reserve(size + SMALL).map_err(|_| End::Starved)?;
-        frame::write(&mut self.bytes, operation, sequence, body).map_err(|_| End::Malformed)
+        frame::write(&mut self.bytes, operation, sequence, body).map_err(|_| End::Malformed)?;
+        sys::write(self.socket.as_fd(), &self.bytes).map_err(|_| End::Closed)
     }
 }

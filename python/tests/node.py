@@ -31,10 +31,7 @@ SANITIZER = {name: os.environ[name] for name in ("ASAN_OPTIONS", "LD_PRELOAD") i
 FRAMES = 128
 # Where what was printed begins.
 OUTPUT = 4096
-# Where answers stand that are kept back, and the most bytes of them.
-KEPT = OUTPUT + 2 * 65536
-MOST_KEPT = 16384
-PAGE = KEPT + MOST_KEPT
+PAGE = OUTPUT + 2 * 65536
 NEVER = 2**64 - 1
 MEMORY = 256 << 20
 # More than any test needs; what waits this long has failed.
@@ -146,16 +143,6 @@ class Cell:
         """The last call that the cell has begun."""
         return struct.unpack("<Q", os.pread(self.page, 8, 0))[0]
 
-    def kept(self):
-        """Operation and sequence of each answer that the cell keeps back."""
-        (word,) = struct.unpack("<Q", os.pread(self.page, 8, 56))
-        data, found = os.pread(self.page, word & 0xFFFFFFFF, KEPT), []
-        while data:
-            length, operation, sequence = struct.unpack("<IBQ", data[:13])
-            found.append((NAMES[operation], sequence))
-            data = data[13 + length :]
-        return found
-
     def write(self, operation, body, sequence=None):
         """Sends a frame; its sequence."""
         if sequence is None:
@@ -164,16 +151,6 @@ class Cell:
         data = body if isinstance(body, bytes) else pack(body)
         self.pipe.sendall(struct.pack("<IBQ", len(data), OPERATIONS.get(operation, operation), sequence) + data)
         return sequence
-
-    def write_together(self, calls):
-        """Sends calls in one go; their sequences."""
-        frames, sequences = b"", []
-        for body in map(pack, calls):
-            self.sequence += 1
-            frames += struct.pack("<IBQ", len(body), OPERATIONS["call"], self.sequence) + body
-            sequences.append(self.sequence)
-        self.pipe.sendall(frames)
-        return sequences
 
     def receive(self):
         """The next frame: operation, sequence, body."""

@@ -5,8 +5,6 @@ What calls mean is tested elsewhere.
 
 import json
 import os
-import select
-import signal
 import struct
 import time
 import unittest
@@ -24,19 +22,6 @@ def setUpModule():
 
 def tearDownModule():
     zygote.close()
-
-
-def comes_true(true, patience=node.PATIENCE):
-    """Whether something comes true in time."""
-    end = time.monotonic() + patience
-    while not true() and time.monotonic() < end:
-        time.sleep(0.001)
-    return true()
-
-
-def readable(pipe):
-    """Whether there is anything to read."""
-    return bool(select.select([pipe], [], [], 0)[0])
 
 
 class Case(unittest.TestCase):
@@ -80,63 +65,6 @@ class Order(Case):
             cell.write("call", node.call("1"), sequence)
             self.assertEqual(cell.receive()[1], sequence)
             self.assertEqual(cell.started, sequence)
-
-
-class KeptBack(Case):
-    """Answers that are sent together with the next ones."""
-
-    HALTS = """
-import os, time
-def main(case):
-    if case == "wait":
-        time.sleep(3600)
-    if case == "leave":
-        os._exit(7)
-    if case == "raise":
-        raise ValueError("on purpose")
-    if case == "print":
-        print("something")
-    return case if isinstance(case, str) else "x" * case
-"""
-
-    def test_an_answer_before_a_call_that_does_not_end_stands_on_the_page(self):
-        for end in ["wait", "leave"]:
-            for first in ["a", "raise", "print"]:
-                cell = self.cell(self.HALTS)
-                sequences = cell.write_together([node.call(json.dumps(case)) for case in [first, end]])
-                self.assertTrue(comes_true(lambda: cell.kept() and cell.started == sequences[1]), (first, end))
-                self.assertEqual(cell.kept(), [("raised" if first == "raise" else "return", sequences[0])])
-                if end == "wait":
-                    self.assertFalse(readable(cell.pipe))
-                    os.kill(cell.pid, signal.SIGKILL)
-
-    def test_what_was_kept_is_sent_once_and_then_forgotten(self):
-        cell = self.cell(self.HALTS)
-        for _ in range(20):
-            sequences = cell.write_together([node.call(json.dumps(f"n{n}")) for n in range(16)])
-            answers = [cell.receive() for _ in sequences]
-            self.assertEqual([(name, sequence) for name, sequence, _ in answers], [("return", n) for n in sequences])
-            self.assertEqual([json.loads(body["value"]) for _, _, body in answers], [f"n{n}" for n in range(16)])
-            self.assertTrue(comes_true(lambda: cell.kept() == []))
-            self.assertFalse(readable(cell.pipe))
-
-    def test_what_is_too_large_for_the_page_is_sent_at_once_with_what_stands_there(self):
-        cell = self.cell(self.HALTS)
-        cases = ["a", node.MOST_KEPT, "wait"]
-        sequences = cell.write_together([node.call(json.dumps(case)) for case in cases])
-        self.assertEqual([cell.receive()[1] for _ in cases[1:]], sequences[:2])
-        self.assertTrue(comes_true(lambda: cell.started == sequences[2]))
-        self.assertEqual(cell.kept(), [])
-        os.kill(cell.pid, signal.SIGKILL)
-
-    def test_nothing_is_kept_back_when_no_whole_call_stands_behind(self):
-        cell = self.cell(self.HALTS)
-        body = pack(node.call('"b"'))
-        frame = struct.pack("<IBQ", len(body), 2, 2) + body
-        cell.pipe.sendall(struct.pack("<IBQ", len(body), 2, 1) + body + frame[:-1])
-        self.assertEqual(cell.receive()[1], 1)
-        cell.pipe.sendall(frame[-1:])
-        self.assertEqual(cell.receive()[1], 2)
 
 
 class Skipping(Case):

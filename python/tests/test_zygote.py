@@ -32,7 +32,7 @@ class Zygotes(unittest.TestCase):
 
     def test_it_says_what_it_is(self):
         ready = self.zygote.ready
-        self.assertEqual((ready["op"], ready["protocol"], ready["abi"]), ("ready", 3, 1))
+        self.assertEqual((ready["op"], ready["protocol"], ready["abi"]), ("ready", 2, 1))
         self.assertEqual(ready["python"], "%d.%d.%d" % sys.version_info[:3])
         self.assertGreater(ready["modules"], 200)
 

@@ -3,7 +3,6 @@
 mod cancels;
 pub(crate) mod deaths;
 mod explained;
-mod kept;
 
 use std::time::{Duration, Instant};
 

@@ -95,10 +95,6 @@ pub struct State {
     /// Bytes that the socket did not take yet.
     unsent: Vec<u8>,
     next: u64,
-    /// The last answer that came by the pipe.
-    heard: u64,
-    /// The last answer that was found on its page, and may still come by the pipe.
-    taken: u64,
     /// Calls that it has answered.
     pub calls: u64,
     /// What a call takes, in µs: a moving average.
@@ -177,8 +173,6 @@ impl Cell {
             largest: 0,
             unsent: Vec::new(),
             next: 1,
-            heard: 0,
-            taken: 0,
             calls: 0,
             pace: f64::INFINITY,
             used: now,
@@ -289,36 +283,6 @@ impl Cell {
         Ok(())
     }
 
-    /// Whether an answer that came by the pipe is the first to its call; the other ones were found on the page before.
-    pub fn hears_anew(&self, sequence: u64) -> bool {
-        let mut state = self.state.borrow_mut();
-        let again = sequence > state.heard && sequence <= state.taken;
-        state.heard = state.heard.max(sequence);
-        !again
-    }
-
-    /// Hands on the answers that it keeps back to calls that stand before another one in its pipe. Only such an answer may
-    /// be kept back; the calls are over once `answered` says so.
-    pub fn take_kept(self: &Rc<Self>, answered: impl Fn(Header, &Bytes) -> bool) {
-        if self.state().flights.len() < 2 {
-            return;
-        }
-        let mut buffer = BytesMut::from(self.kept().as_slice());
-        while let Ok(Some((header, body))) = frame(&mut buffer) {
-            let (front, more) = {
-                let state = self.state();
-                (state.flights.front().map(|front| front.sequence), state.flights.len() > 1)
-            };
-            match front {
-                Some(front) if header.sequence < front => {}
-                Some(front) if header.sequence == front && more && answered(header, &body) => {
-                    self.state_mut().taken = front;
-                }
-                _ => return,
-            }
-        }
-    }
-
     /// Puts a call into the pipe.
     ///
     /// # Errors
@@ -404,25 +368,19 @@ impl Cell {
 
 /// Hands on each whole frame at the front of `buffer`.
 fn frames(buffer: &mut BytesMut, each: impl Fn(Header, Bytes)) -> Result<(), frame::Error> {
-    while let Some((header, body)) = frame(buffer)? {
-        each(header, body);
+    while let Some(bytes) = buffer.first_chunk::<HEADER>() {
+        let header = Header::decode(*bytes)?;
+        let length = header.length as usize;
+        if buffer.len() < HEADER + length {
+            buffer.reserve(HEADER + length - buffer.len());
+            return Ok(());
+        }
+        let whole = buffer.split_to(HEADER + length).freeze();
+        each(header, whole.slice(HEADER..));
     }
     // Room for the next reading; a buffer without any would look like an ended pipe.
     buffer.reserve(4 * 1024);
     Ok(())
-}
-
-/// The frame at the front of `buffer`, if it is there as a whole; else room is made for it.
-fn frame(buffer: &mut BytesMut) -> Result<Option<(Header, Bytes)>, frame::Error> {
-    let Some(bytes) = buffer.first_chunk::<HEADER>() else { return Ok(None) };
-    let header = Header::decode(*bytes)?;
-    let size = HEADER + header.length as usize;
-    if buffer.len() < size {
-        buffer.reserve(size - buffer.len());
-        return Ok(None);
-    }
-    let whole = buffer.split_to(size).freeze();
-    Ok(Some((header, whole.slice(HEADER..))))
 }
 
 /// How many calls may stand in the pipe of a cell of this pace: many short ones, no second behind a long one.

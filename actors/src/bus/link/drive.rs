@@ -30,11 +30,8 @@ const HEALTHY: Duration = Duration::from_secs(5);
 const TELL: Duration = Duration::from_secs(1);
 /// Longest pause between two attempts to connect again, but for what differs between nodes.
 const LONGEST_PAUSE: Duration = Duration::from_millis(550);
-/// What is asked of the allocator at once for reading, in bytes. Calls hold on to what they came in, so that a read of its
-/// own for each would always go to memory that no cache holds.
+/// Room for one read, in bytes.
 const READ: usize = 64 << 10;
-/// Least room for one read, in bytes.
-const ROOM: usize = 16 << 10;
 /// Reads in one turn before other tasks have theirs: some hundred calls, which take a millisecond or two.
 const READS: usize = 2;
 /// While so many bytes wait to be written, nothing more is read: a broker that takes no answers gets to wait itself.
@@ -185,8 +182,7 @@ impl<'a> Driver<'a> {
                 return Ok(());
             }
             // A large message has its room already.
-            let room = self.input.capacity() - self.input.len();
-            if room == 0 || (self.input.is_empty() && room < ROOM) {
+            if self.input.capacity() == self.input.len() || self.input.is_empty() {
                 self.input.reserve(READ);
             }
             let read = pin!(self.stream.read_buf(&mut self.input)).poll(context);

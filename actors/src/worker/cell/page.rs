@@ -1,5 +1,5 @@
 //! The memory that a cell shares with the node, as the node reads and writes it: what has begun, what is taken back, where
-//! the script stands, what was refused and printed, answers that are not sent yet. Nothing that stands there is believed about anyone but that cell.
+//! the script stands, what was refused and printed. Nothing that stands there is believed about anyone but that cell.
 
 use std::time::Instant;
 
@@ -88,20 +88,6 @@ impl Cell {
         let (stdout, stdout_cut) = text(page::STDOUT_LENGTH, page::STDOUT);
         let (stderr, stderr_cut) = text(page::STDERR_LENGTH, page::STDERR);
         Output { stdout, stderr, truncated: stdout_cut || stderr_cut }
-    }
-
-    /// The answers that it keeps back, as whole frames; none if they change while they are read, since then it is alive
-    /// and sends them.
-    pub(super) fn kept(&self) -> Vec<u8> {
-        let word = || self.read(page::KEPT_LENGTH, 8).try_into().map_or(0, u64::from_le_bytes);
-        let before = word();
-        let length = usize::try_from(before & u64::from(u32::MAX)).unwrap_or(usize::MAX).min(page::MOST_KEPT);
-        if length == 0 {
-            return Vec::new();
-        }
-        let bytes = self.read(page::KEPT, length);
-        // What came behind these since then is no matter.
-        if word() >> 32 == before >> 32 { bytes } else { Vec::new() }
     }
 
     /// Bytes of its page; fewer where there are not so many.

@@ -255,37 +255,14 @@ impl Pool {
         self.serve_waiting();
     }
 
-    /// An answer to the first call in the pipe, or one that was found on the page before it came.
+    /// An answer to the first call in the pipe.
     fn hear_answer(&self, cell: &Rc<Cell>, header: Header, body: &Bytes) -> Result<(), String> {
-        if !cell.hears_anew(header.sequence) {
-            return Ok(());
-        }
-        let used_up = self.end_first(cell, header, body)?;
-        if used_up && cell.state().flights.is_empty() {
-            self.let_go(cell);
-            self.serve_waiting();
-            self.pump(&cell.key);
-            self.top_up(&cell.key);
-        } else {
-            self.rest(cell);
-        }
-        Ok(())
-    }
-
-    /// Ends the calls whose answers a cell keeps back. Those are sent when there are several, or it waits; but what it
-    /// does next may never end.
-    pub(super) fn take_kept(&self, cell: &Rc<Cell>) {
-        cell.take_kept(|header, body| self.end_first(cell, header, body).is_ok());
-    }
-
-    /// Ends the first call in the pipe by its answer; says whether the cell has served long enough.
-    fn end_first(&self, cell: &Rc<Cell>, header: Header, body: &Bytes) -> Result<bool, String> {
         let expected = cell.state().flights.front().map(|flight| flight.sequence);
         if expected != Some(header.sequence) {
             return Err(format!("an answer out of turn ({:?})", header.operation));
         }
         let (outcome, run) = answer(header.operation, body)?;
-        let Some(flight) = cell.state_mut().flights.pop_front() else { return Ok(false) };
+        let Some(flight) = cell.state_mut().flights.pop_front() else { return Ok(()) };
         let used_up = self.note_answer(cell, run, &outcome);
         match (outcome, flight.job) {
             (Heard::Ended(outcome), Some(job)) => job.end(outcome),
@@ -296,7 +273,15 @@ impl Pool {
             (Heard::Skipped { late: false }, Some(job)) => self.take_back(&cell.key, vec![job], false),
             (_, None) => {}
         }
-        Ok(used_up)
+        if used_up && cell.state().flights.is_empty() {
+            self.let_go(cell);
+            self.serve_waiting();
+            self.pump(&cell.key);
+            self.top_up(&cell.key);
+        } else {
+            self.rest(cell);
+        }
+        Ok(())
     }
 
     /// Books an answer in the cell's state; says whether the cell has served long enough.
@@ -408,11 +393,9 @@ impl Pool {
         self.recover(cell, waiting, true);
     }
 
-    /// Calls in a cell's pipe, parted into those that it may have begun and those that it has not. Those that it has
-    /// answered are over.
+    /// Calls in a cell's pipe, parted into those that it may have begun and those that it has not.
     #[allow(clippy::type_complexity, reason = "a pair of lists, used three times here")]
     pub(super) fn part_flights(&self, cell: &Rc<Cell>) -> (Vec<(Job, Option<Instant>)>, Vec<Job>) {
-        self.take_kept(cell);
         let flights: Vec<Flight> = cell.state_mut().flights.drain(..).collect();
         let mut begun = Vec::new();
         let mut waiting = Vec::new();

@@ -92,7 +92,6 @@ impl Pool {
     }
 
     fn look_at_flights(&self, cell: &Rc<Cell>, now: Instant) {
-        self.take_kept(cell);
         self.look_for_cancelled(cell, now);
         self.look_at_place(cell);
         let (gone, grace, late, ran, behind, begun) = {

@@ -57,8 +57,8 @@ class Node(unittest.TestCase):
         # A frame and a reply.
         self.assertGreaterEqual(writes, 2)
         self.assertLess(writes, 2.25)
-        # A request; an answer, and that there is no second one.
-        self.assertLess(reads, 3.5)
+        # A request and an answer.
+        self.assertLess(reads, 2.5)
         # Now and then the runtime wakes itself.
         self.assertLess(wakes, 1.25)
         self.assertLess(others, 0.25)

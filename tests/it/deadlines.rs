@@ -132,6 +132,21 @@ async fn every_way_not_to_end_ends_at_the_deadline_and_the_next_call_is_answered
 }
 
 #[tokio::test]
+async fn a_cell_that_is_killed_for_its_deadline_is_replaced_before_anyone_calls_again() {
+    let stage = Stage::with(options()).await;
+    assert_eq!(call(&stage.client, "cases", "loop", 400).await.code(), "PY_TIMEOUT");
+    harness::wait::eventually("a warm cell", Duration::from_secs(10), || async {
+        let status = stage.client.call("supervisor.status", &json!({})).await;
+        let cells = status.data()["pool"]["cells"].as_array()?.clone();
+        let found = cells.iter().filter(|cell| cell["script"] == "cases").collect::<Vec<_>>();
+        (found.len() == 1 && found[0]["busy"] == false).then_some(())
+    })
+    .await;
+    assert_eq!(call(&stage.client, "cases", "", 5_000).await.data()["html"], "1");
+    stage.close();
+}
+
+#[tokio::test]
 async fn a_number_that_is_too_large_ends_at_the_deadline_or_for_want_of_memory() {
     let stage = Stage::with(options()).await;
     let answer = call(&stage.client, "cases", "number", 400).await;

@@ -1,13 +1,28 @@
-//! Cells that are loaded ahead for scripts which run each call in a cell of its own, so that a call need not wait for a
-//! fork. Spares are kept like other warm cells: the least recently made one goes first when there are too many.
+//! Cells that are loaded ahead, so that a call need not wait for a fork: for scripts which run each call in a cell of its
+//! own, and in the place of a cell that is about to be killed. They are kept like other warm cells: the least recently made one
+//! goes first when there are too many.
 
-use super::{Key, Pool};
+use super::{Key, Pool, State};
 use crate::worker::cell::Phase;
 
 impl Pool {
     /// Has as many spares of a script made as are missing, while there is nothing better to do.
     pub(super) fn top_up(&self, key: &Key) {
         while self.lacks_a_spare(key) && self.start(key) {}
+    }
+
+    /// Has a cell made for a script whose only one is about to be killed. It is there when the caller has heard of that.
+    pub(super) fn replace(&self, key: &Key) {
+        let lacks_another = {
+            let state = self.state.borrow();
+            state.groups.get(key).filter(|group| !group.runs.serves_once()).is_some_and(|group| {
+                let others = group.cells.iter().filter(|cell| cell.state().asked.is_none());
+                others.count() == 0 && self.idles(&state, key)
+            })
+        };
+        if lacks_another {
+            self.start(key);
+        }
     }
 
     fn lacks_a_spare(&self, key: &Key) -> bool {
@@ -19,10 +34,15 @@ impl Pool {
             let cell = cell.state();
             cell.phase != Phase::Gone && cell.calls == 0 && cell.flights.is_empty()
         });
+        self.idles(&state, key) && spares.count() < group.queue.len() + self.bounds.spares
+    }
+
+    /// Whether there is nothing better to do than to make a cell of that group, and room for it.
+    fn idles(&self, state: &State, key: &Key) -> bool {
         let idle =
             state.running < self.size.get().places && state.waiting.is_empty() && state.zygote.is_some();
         let room = state.cells.len() < self.size.get().warm
             || state.cells.values().any(|cell| cell.idle() && cell.key != *key);
-        idle && room && spares.count() < group.queue.len() + self.bounds.spares
+        idle && room
     }
 }

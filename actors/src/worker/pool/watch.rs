@@ -118,8 +118,11 @@ impl Pool {
         } else if late && self.waits(cell) {
             self.end_gently(cell, now);
         } else if late {
+            let asked = cell.state().asked.is_some();
             if self.has_told(cell) {
                 self.kill_late(cell, now);
+            } else if !asked {
+                self.replace(&cell.key);
             }
         } else if !begun && ran > BEGIN {
             self.withdraw(cell, 0);

@@ -2,9 +2,7 @@
 //! knows what an action does.
 
 use std::collections::BTreeMap;
-use std::future::ready;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,7 +19,7 @@ use super::link::headers::Headers as Block;
 use super::once::{self, Outcome};
 use super::reply::{Failed, Outgoing};
 use super::stats::Endpoint;
-use super::stream::{Listener, Parts};
+use super::stream::Parts;
 use crate::call::{Answer, Call, Deadline, Origin, Over, cancelled, millis};
 use crate::config;
 use crate::router::{ChannelAnswer, ChannelCall, ChannelFailure, Router};
@@ -128,11 +126,10 @@ pub(super) fn action(
         }
     };
     taken.call.origin.request_id.as_str().clone_into(&mut outgoing.request_id);
-    let attended = attend(bus, router, served.spec, &outgoing, taken);
-    let (bus, served) = (Rc::clone(bus), Rc::clone(served));
+    let (bus, router, served) = (Rc::clone(bus), Rc::clone(router), Rc::clone(served));
     Some(async move {
-        let outcome = AssertUnwindSafe(attended).catch_unwind().await;
-        let outcome = outcome.unwrap_or_else(|_| Outcome::Own(Err(panicked())));
+        let outcome = AssertUnwindSafe(attend(&bus, &router, served.spec, &outgoing, taken));
+        let outcome = outcome.catch_unwind().await.unwrap_or_else(|_| Outcome::Own(Err(panicked())));
         answer(&bus, &served, outgoing, outcome, arrived);
         drop(inside);
     })
@@ -173,33 +170,25 @@ fn answer(bus: &Rc<Bus>, served: &Served, mut outgoing: Outgoing, outcome: Outco
     }
 }
 
-/// Has a call done: in a box for each way, so that none has to carry the room of the others along. Allocators are quick
-/// with what is small.
-fn attend(
+/// Has a call done. What only some calls need is in boxes of its own, so that others do not carry its room along.
+async fn attend(
     bus: &Rc<Bus>,
-    router: &Rc<Router>,
+    router: &Router,
     spec: &'static actions::Spec,
     outgoing: &Outgoing,
-    mut taken: Taken,
-) -> Pin<Box<dyn Future<Output = Outcome>>> {
-    let (bus, router) = (Rc::clone(bus), Rc::clone(router));
+    taken: Taken,
+) -> Outcome {
     match taken {
         Taken { parts: Some(lease), .. } => {
-            let listener = outgoing.listener(&mut taken, lease);
-            Box::pin(async move { in_parts(&bus, &router, spec, listener, taken).await })
+            Box::pin(in_parts(bus, router, spec, outgoing, taken, lease)).await
         }
-        Taken { named: true, .. } => Box::pin(async move { once::action(&bus, &router, spec, taken).await }),
+        Taken { named: true, .. } => Box::pin(once::action(bus, router, spec, taken)).await,
         Taken { call, late: Some(late), .. } => {
-            let failure = call.origin.deadline.passed_in_queue(Some(late));
-            Box::pin(ready(Outcome::Own(Err(failure))))
+            Outcome::Own(Err(call.origin.deadline.passed_in_queue(Some(late))))
         }
         Taken { call, token, .. } => {
-            let held = bus.held.hold(token, &call.origin);
-            Box::pin(async move {
-                let answer = run(&router, spec, call).await;
-                drop(held);
-                Outcome::Own(answer)
-            })
+            let _held = bus.held.hold(token, &call.origin);
+            Outcome::Own(run(router, spec, call).await)
         }
     }
 }
@@ -209,10 +198,11 @@ async fn in_parts(
     bus: &Rc<Bus>,
     router: &Router,
     spec: &'static actions::Spec,
-    listener: Listener,
+    outgoing: &Outgoing,
     mut taken: Taken,
+    lease: Duration,
 ) -> Outcome {
-    let (stream, parts) = Parts::begin(bus, listener);
+    let (stream, parts) = Parts::begin(bus, outgoing.listener(&mut taken, lease));
     taken.call.origin.stream = Some(stream);
     let outcome = once::action(bus, router, spec, taken).await;
     parts.end().await;
@@ -285,12 +275,12 @@ pub(super) async fn run(router: &Router, spec: &'static actions::Spec, call: Cal
     let handled = router.action(spec.name, call);
     let outcome = tokio::select! {
         biased;
-        outcome = handled => outcome,
         // What the handler has begun sees it too, and ends.
         over = origin.cancel.over() => Err(match over {
             Over::Cancelled(by) => cancelled(by),
             Over::GivenUp => origin.deadline.passed_while_running(),
         }),
+        outcome = handled => outcome,
     };
     // A page or batch whose parts were cancelled is no success.
     match origin.cancel.by() {

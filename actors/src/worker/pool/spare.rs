@@ -11,18 +11,18 @@ impl Pool {
         while self.lacks_a_spare(key) && self.start(key) {}
     }
 
-    /// Has a cell made for a script whose only one is about to be killed. It is there when the caller has heard of that.
+    /// Has a cell made for a script all of whose cells are about to be killed, while those still tell where they stand.
     pub(super) fn replace(&self, key: &Key) {
-        let lacks_another = {
-            let state = self.state.borrow();
-            state.groups.get(key).filter(|group| !group.runs.serves_once()).is_some_and(|group| {
-                let others = group.cells.iter().filter(|cell| cell.state().asked.is_none());
-                others.count() == 0 && self.idles(&state, key)
-            })
-        };
-        if lacks_another {
+        if self.lacks_another(key) {
             self.start(key);
         }
+    }
+
+    fn lacks_another(&self, key: &Key) -> bool {
+        let state = self.state.borrow();
+        let group = state.groups.get(key).filter(|group| !group.runs.serves_once());
+        group.is_some_and(|group| group.cells.iter().all(|cell| cell.state().asked.is_some()))
+            && self.idles(&state, key)
     }
 
     fn lacks_a_spare(&self, key: &Key) -> bool {

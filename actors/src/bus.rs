@@ -26,6 +26,7 @@ use protocol::{actions, channels};
 
 use crate::call::Held;
 use crate::config;
+use crate::telemetry::trace::Tracer;
 use link::{Heard, Link, Listening, Refused, To, dial};
 
 /// Smallest `max_payload` of a broker that carries everything Callboard may answer, in bytes.
@@ -110,6 +111,7 @@ pub struct Bus {
     added: RefCell<Vec<&'static actions::Spec>>,
     settings: intake::Settings,
     stats: stats::Stats,
+    tracer: Tracer,
     /// The calls that can be cancelled.
     pub held: Held,
     repeats: once::Repeats,
@@ -126,7 +128,12 @@ impl Bus {
     ///
     /// # Errors
     /// There is none, or it does not let us in.
-    pub async fn connect(config: &config::Config, node: &str, url: &str) -> Result<Rc<Self>, Error> {
+    pub async fn connect(
+        config: &config::Config,
+        node: &str,
+        url: &str,
+        tracer: Tracer,
+    ) -> Result<Rc<Self>, Error> {
         let failed = |why: String| Error::Connect { url: config::without_login(url), why };
         let terms = dial::Terms {
             address: url.parse().map_err(|_| failed(dial::Error::Address.to_string()))?,
@@ -157,6 +164,7 @@ impl Bus {
             added: RefCell::default(),
             settings: intake::Settings::new(config),
             stats: stats::Stats::default(),
+            tracer,
             held: Held::default(),
             repeats: once::Repeats::new(Duration::from_millis(config.node.repeats_ms)),
             gates: gate::Gates::new(config.node.in_flight),

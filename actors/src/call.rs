@@ -12,6 +12,8 @@ use protocol::stream::Channel;
 use protocol::{Failure, Format, Id, Problem, raw};
 use tokio::sync::{Notify, mpsc};
 
+use crate::telemetry::trace::Trace;
+
 /// When a call must be over, on the node's monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
@@ -244,6 +246,8 @@ pub struct Shared {
     pub correlation: Id,
     /// The isolation boundary.
     pub project: Project,
+    /// The trace that it belongs to.
+    pub trace: Trace,
     /// Whether it still has to go on.
     pub cancel: Cancel,
 }
@@ -293,16 +297,22 @@ pub struct Origin {
 impl Origin {
     /// The origin of a call that came in.
     #[must_use]
-    pub fn new(request_id: RequestId, correlation: Id, project: Project, deadline: Deadline) -> Self {
+    pub fn new(
+        request_id: RequestId,
+        correlation: Id,
+        project: Project,
+        trace: Trace,
+        deadline: Deadline,
+    ) -> Self {
         let cancel = Cancel::default();
-        let shared = Arc::new(Shared { request_id, correlation, project, cancel });
+        let shared = Arc::new(Shared { request_id, correlation, project, trace, cancel });
         Self { deadline, stream: None, shared }
     }
 
     /// The origin of what the node does for itself.
     #[must_use]
     pub fn own(deadline: Deadline) -> Self {
-        Self::new(RequestId::generate(), Id::generate(), Project::default(), deadline)
+        Self::new(RequestId::generate(), Id::generate(), Project::default(), Trace::default(), deadline)
     }
 
     /// The same with another deadline: that of a part.
@@ -359,7 +369,13 @@ mod tests {
     }
 
     fn origin(id: &RequestId, timeout: Duration) -> Origin {
-        Origin::new(id.clone(), Id::generate(), Project::default(), Deadline::within(timeout))
+        Origin::new(
+            id.clone(),
+            Id::generate(),
+            Project::default(),
+            Trace::default(),
+            Deadline::within(timeout),
+        )
     }
 
     #[test]

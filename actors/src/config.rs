@@ -32,6 +32,8 @@ pub struct Config {
     pub timeouts: BTreeMap<String, u64>,
     /// The console.
     pub log: Log,
+    /// Traces.
+    pub telemetry: Telemetry,
     /// Programs that run with the node; only a file can name them.
     #[serde(skip)]
     pub service: Vec<Service>,
@@ -250,6 +252,69 @@ pub enum LogFormat {
     Text,
     /// A JSON object a line.
     Json,
+}
+
+/// Traces, which go out by OTLP over HTTP. The names and values are those of the
+/// [variables of OpenTelemetry](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// Where a collector listens, `http://` or `https://`; nothing is recorded if left out.
+    pub endpoint: Option<String>,
+    /// Whether what is recorded goes there.
+    pub exporter: Exporter,
+    /// How it is spoken to.
+    pub protocol: Protocol,
+    /// Which calls are recorded.
+    pub sampler: Sampler,
+    /// The share of traces, from 0 to 1, that samplers by share record.
+    pub ratio: f64,
+    /// How long the collector may take for a batch, in ms.
+    pub timeout_ms: u64,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            exporter: Exporter::Otlp,
+            protocol: Protocol::HttpProtobuf,
+            sampler: Sampler::ParentbasedAlwaysOn,
+            ratio: 1.0,
+            timeout_ms: 10_000,
+        }
+    }
+}
+
+/// What becomes of what is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Exporter {
+    /// It goes to the endpoint.
+    Otlp,
+    /// Nothing is recorded.
+    None,
+}
+
+/// How OTLP is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Protocol {
+    /// Protocol Buffers over HTTP.
+    #[serde(rename = "http/protobuf")]
+    HttpProtobuf,
+}
+
+/// Which traces are recorded. `parentbased` ones do what the caller says, where it says anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "OpenTelemetry's own words")]
+pub enum Sampler {
+    AlwaysOn,
+    AlwaysOff,
+    Traceidratio,
+    ParentbasedAlwaysOn,
+    ParentbasedAlwaysOff,
+    ParentbasedTraceidratio,
 }
 
 /// An address as it may stand in messages: user, password and token are left out.

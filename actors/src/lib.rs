@@ -22,4 +22,5 @@ pub mod slot;
 pub mod store;
 pub mod supervisor;
 pub mod telemetry;
+pub mod tls;
 pub mod worker;

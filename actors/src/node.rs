@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::router::Router;
 use crate::service::Services;
 use crate::slot::{self, Slot};
+use crate::telemetry::export::{self, Exporter};
 use crate::{scripts, supervisor, worker};
 
 /// Longest wait for the worker's zygotes.
@@ -47,6 +48,9 @@ pub enum Error {
     /// Cells cannot be made.
     #[error("the worker did not become ready: {0}")]
     Worker(String),
+    /// Traces.
+    #[error(transparent)]
+    Telemetry(#[from] export::Error),
     /// Cells without their lock where others could reach them.
     #[error("cells without their lock are refused on a broker that is not on this machine")]
     Unlocked,
@@ -93,6 +97,7 @@ impl Error {
             }
             Self::Action(_) => "correct the module, or leave it out of actions.modules",
             Self::Worker(_) => "run callboard doctor",
+            Self::Telemetry(_) => "correct the variables OTEL_*, or leave out telemetry.endpoint",
             Self::Unlocked => "use a broker on 127.0.0.1, or a kernel that allows the lock",
         }
     }
@@ -115,6 +120,7 @@ pub struct Node {
     taking: Rc<Cell<bool>>,
     worker: worker::Current,
     services: Rc<Services>,
+    exporter: Exporter,
     drain: Duration,
     give_up: Duration,
 }
@@ -134,7 +140,8 @@ impl Node {
     pub async fn start(config: Config) -> Result<Self, Error> {
         let url = config.nats.url.clone().ok_or(Error::Setting("no broker is named (nats.url)"))?;
         let name = config.node.name.clone().unwrap_or_else(default_name);
-        let bus = Bus::connect(&config, &name, &url).await?;
+        let exporter = Exporter::start(&config.telemetry, &name).await?;
+        let bus = Bus::connect(&config, &name, &url, exporter.tracer()).await?;
         let mut roles = config.node.roles.clone();
         roles.push(Role::Supervisor);
         roles.sort_unstable();
@@ -182,7 +189,7 @@ impl Node {
         services.settled().await;
         let drain = Duration::from_millis(config.node.drain_ms);
         let give_up = Duration::from_millis(config.node.give_up_ms);
-        Ok(Self { bus, url, watched, taking, worker: current, services, drain, give_up })
+        Ok(Self { bus, url, watched, taking, worker: current, services, exporter, drain, give_up })
     }
 
     /// Its name in replies.
@@ -245,6 +252,7 @@ impl Node {
             }
         }
         self.bus.leave().await;
+        self.exporter.stop().await;
     }
 }
 

@@ -1,5 +1,11 @@
+//! What is told of the node as it runs: here the console log, in `telemetry::trace` the traces of calls, which
+//! `telemetry::export` sends on.
+//!
 //! The console log: lines for people on a terminal, JSON lines for machines, always on standard error. What is
 //! logged is the business of those who log; standard output belongs to data.
+
+pub mod export;
+pub mod trace;
 
 use std::io::IsTerminal;
 

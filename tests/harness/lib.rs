@@ -4,6 +4,7 @@
 
 pub mod broker;
 pub mod client;
+pub mod collector;
 pub mod figures;
 pub mod model;
 pub mod node;

@@ -23,6 +23,7 @@ mod service;
 mod site;
 mod streams;
 mod supervisor;
+mod telemetry;
 mod tidy;
 #[path = "../security/traces.rs"]
 mod traces;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use protocol::envelope::{CORRELATION_ID, DEADLINE, PROJECT, Reply};
+use opentelemetry::trace::SpanKind;
+use protocol::envelope::{CORRELATION_ID, DEADLINE, ERROR_TEXT, PROJECT, Reply};
 use protocol::format::CONTENT_TYPE;
 use protocol::{Failure, Format, channel, raw, subject};
 use serde::Serialize;
@@ -15,6 +16,7 @@ use super::Bus;
 use super::intake::too_large;
 use super::link::{Block, Message, Refused, To};
 use crate::call::{Origin, millis};
+use crate::telemetry::trace::Trace;
 
 impl Bus {
     /// Asks whoever serves `action`.
@@ -71,8 +73,9 @@ impl Bus {
             return Err(late());
         }
         let subject = self.prefix.subject(action);
-        let asked = self.link.request(&subject, |block| headers(block, format, origin), body);
-        match tokio::time::timeout(left, asked).await {
+        let (trace, mut span) = origin.trace.child("send", SpanKind::Client, Instant::now());
+        let asked = self.link.request(&subject, |block| headers(block, format, origin, &trace), body);
+        let answer = match tokio::time::timeout(left, asked).await {
             Ok(Ok(answer)) if answer.is_no_responders() => Err(Failure::unavailable(action, 1_000)),
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(Refused::TooLarge(size))) => Err(too_large(size, self.max_payload())),
@@ -80,7 +83,17 @@ impl Bus {
                 Err(Failure::unavailable("broker", 1_000))
             }
             Err(_) => Err(late()),
+        };
+        if let Some(span) = &mut span {
+            span.is_message("send", &subject);
+            let said = answer.as_ref().ok().and_then(|answer| answer.headers().get(ERROR_TEXT));
+            match (&answer, said) {
+                (Err(failure), _) => span.fail(failure.code().as_str()),
+                (Ok(_), Some(_)) => span.fail("remote"),
+                (Ok(_), None) => {}
+            }
         }
+        answer
     }
 
     /// Asks all who hear `channel`, and takes the data of those who answer within `window`. What is no success is
@@ -147,12 +160,13 @@ fn read<A: DeserializeOwned>(action: &'static str, body: &[u8]) -> Result<A, Fai
     }
 }
 
-fn headers(block: &mut Block<'_>, format: Option<Format>, origin: &Origin) {
+fn headers(block: &mut Block<'_>, format: Option<Format>, origin: &Origin, trace: &Trace) {
     let deadline = SystemTime::now() + origin.deadline.left();
     let epoch = deadline.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     block.put(DEADLINE, itoa::Buffer::new().format(millis(epoch)));
     origin.correlation.with_text(|text| block.put(CORRELATION_ID, text));
     block.put(PROJECT, origin.project.as_str());
+    trace.headers(|name, value| block.put(name, value));
     if let Some(format) = format {
         block.put(CONTENT_TYPE, format.content_type());
     }

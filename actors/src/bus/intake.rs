@@ -23,6 +23,7 @@ use super::stream::Parts;
 use crate::call::{Answer, Call, Deadline, Origin, Over, cancelled, millis};
 use crate::config;
 use crate::router::{ChannelAnswer, ChannelCall, ChannelFailure, Router};
+use crate::telemetry::trace::Span;
 
 /// When a caller should ask again whose message we panicked over, in ms.
 const PANICKED_MS: u64 = 100;
@@ -109,9 +110,10 @@ pub(super) fn action(
     served: &Rc<Served>,
     message: &Message,
 ) -> Option<impl Future<Output = ()> + use<>> {
-    let arrived = Instant::now();
-    let mut outgoing = Outgoing::of(bus, message)?;
-    let taken = AssertUnwindSafe(|| take(bus, &mut outgoing, served.spec, message, arrived));
+    let at = Instant::now();
+    let (mut outgoing, span) = Outgoing::of(bus, message)?;
+    let arrival = Arrival { at, span };
+    let taken = AssertUnwindSafe(|| take(bus, &mut outgoing, served.spec, message, at));
     let taken = catch_unwind(taken).unwrap_or_else(|_| Err((RequestId::generate(), panicked())));
     let entered = taken.and_then(|taken| match served.endpoint.gate.enter(message.payload().len()) {
         Ok(inside) => Ok((taken, inside)),
@@ -121,7 +123,7 @@ pub(super) fn action(
         Ok(entered) => entered,
         Err((id, failure)) => {
             id.as_str().clone_into(&mut outgoing.request_id);
-            answer(bus, served, outgoing, Outcome::Own(Err(failure)), arrived);
+            answer(bus, served, outgoing, Outcome::Own(Err(failure)), arrival);
             return None;
         }
     };
@@ -130,7 +132,7 @@ pub(super) fn action(
     Some(async move {
         let outcome = AssertUnwindSafe(attend(&bus, &router, served.spec, &outgoing, taken));
         let outcome = outcome.catch_unwind().await.unwrap_or_else(|_| Outcome::Own(Err(panicked())));
-        answer(&bus, &served, outgoing, outcome, arrived);
+        answer(&bus, &served, outgoing, outcome, arrival);
         drop(inside);
     })
 }
@@ -140,8 +142,26 @@ fn panicked() -> Failure {
     Failure::unavailable("bus", PANICKED_MS)
 }
 
+/// When a message came, and the span of its handling if that is recorded.
+struct Arrival {
+    at: Instant,
+    span: Option<Span>,
+}
+
+impl Arrival {
+    /// Ends the span.
+    fn end(self, name: &'static str, request_id: &str, failed: Option<&'static str>) {
+        let Some(mut span) = self.span else { return };
+        span.set("rpc.method", name);
+        span.set("callboard.request_id", request_id.to_owned());
+        if let Some(code) = failed {
+            span.fail(code);
+        }
+    }
+}
+
 /// Sends the reply to an action's call, counts and tells of it.
-fn answer(bus: &Rc<Bus>, served: &Served, mut outgoing: Outgoing, outcome: Outcome, arrived: Instant) {
+fn answer(bus: &Rc<Bus>, served: &Served, mut outgoing: Outgoing, outcome: Outcome, arrival: Arrival) {
     let why = |why: fn(&Failure) -> Option<&str>| outcome.failure().and_then(why).map(str::to_owned);
     let (reason, refused) = (why(Failure::reason), why(Failure::refused));
     outgoing.failed = outcome.failure().map(Failed::of);
@@ -157,17 +177,19 @@ fn answer(bus: &Rc<Bus>, served: &Served, mut outgoing: Outgoing, outcome: Outco
         sent => sent,
     };
     let failed = outgoing.failed.as_ref().map(|failed| failed.code);
-    let (action, request, took) = (served.spec.name, &outgoing.request_id, arrived.elapsed());
+    let (action, request, took) = (served.spec.name, &outgoing.request_id, arrival.at.elapsed());
     served.endpoint.count(took, failed);
     match failed {
         Some(code) => {
-            tracing::info!(action, request, code, reason, refused, ms = millis(took), "failed");
+            let trace = outgoing.trace.id();
+            tracing::info!(action, request, code, reason, refused, ms = millis(took), trace, "failed");
         }
         None => tracing::debug!(action, request, ms = millis(took), "done"),
     }
     if sent.is_err() {
         tracing::warn!(action, "a reply did not fit the broker");
     }
+    arrival.end(action, request, failed);
 }
 
 /// Has a call done. What only some calls need is in boxes of its own, so that others do not carry its room along.
@@ -265,7 +287,7 @@ fn take(
     let named = request.timestamp.is_some();
     let parts = request.stream.then(|| Duration::from_millis(request.lease_ms.into()));
     let payload = request.payload.into_bytes(&message.to_payload());
-    let origin = Origin::new(id, outgoing.correlation, project, deadline);
+    let origin = Origin::new(id, outgoing.correlation, project, outgoing.trace.clone(), deadline);
     Ok(Taken { call: Call { origin, format, payload }, token: request.token, named, parts, late })
 }
 
@@ -297,8 +319,9 @@ pub(super) async fn channel(
     endpoint: Rc<Endpoint>,
     message: Message,
 ) {
-    let arrived = Instant::now();
-    let Some(mut outgoing) = Outgoing::of(&bus, &message) else { return };
+    let at = Instant::now();
+    let Some((mut outgoing, span)) = Outgoing::of(&bus, &message) else { return };
+    let arrival = Arrival { at, span };
     outgoing.request_id = Id::generate().to_string();
     let mut locale = Locale::default();
     let attended = async {
@@ -324,7 +347,7 @@ pub(super) async fn channel(
         locale: &locale,
         debug,
         correlation_id: outgoing.correlation,
-        duration_ms: millis(arrived.elapsed()),
+        duration_ms: millis(at.elapsed()),
         // No vault has been heard of while there is no such role.
         safe_storage_status: channel::SafeStorageStatus::Unavailable,
     };
@@ -339,7 +362,9 @@ pub(super) async fn channel(
             channel::reply::<Value>(outgoing.format, &channel::Head { code, debug: None, ..head }, None);
         let _small_enough = bus.send(&outgoing, &body);
     }
-    endpoint.count(arrived.elapsed(), outgoing.failed.as_ref().map(|failed| failed.code));
+    let failed = outgoing.failed.as_ref().map(|failed| failed.code);
+    endpoint.count(at.elapsed(), failed);
+    arrival.end(spec.name, &outgoing.request_id, failed);
     tracing::debug!(channel = spec.name, code = code.as_str(), "answered");
 }
 
@@ -377,7 +402,7 @@ fn take_channel(
         .map_err(|_| ChannelFailure::of(ChannelCode::Timeout))?;
     let request_id = RequestId::new(&request.request_id).unwrap_or_else(RequestId::generate);
     let payload = request.payload.into_bytes(&message.to_payload());
-    let origin = Origin::new(request_id, outgoing.correlation, project, deadline);
+    let origin = Origin::new(request_id, outgoing.correlation, project, outgoing.trace.clone(), deadline);
     let operator = request.context.map(|context| context.operator_id);
     let reply_to = outgoing.reply_to().to_owned();
     Ok((ChannelCall { origin, format, payload, reply_to }, operator))

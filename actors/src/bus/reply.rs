@@ -11,6 +11,7 @@ use super::intake::Taken;
 use super::link::{Block, Message, Refused, To};
 use super::stream::Listener;
 use super::{Bus, InFlight, Stop};
+use crate::telemetry::trace::{Span, Trace};
 
 /// Longest wait for room, of which there is none once much waits for a broker that is away.
 const SEND: Duration = Duration::from_secs(10);
@@ -22,6 +23,7 @@ pub(super) struct Outgoing {
     pub(super) format: Format,
     pub(super) request_id: String,
     pub(super) correlation: Id,
+    pub(super) trace: Trace,
     pub(super) failed: Option<Failed>,
 }
 
@@ -41,20 +43,25 @@ impl Failed {
 }
 
 impl Outgoing {
-    /// The reply to `message`; `None`, counted, if there is nowhere it may go.
-    pub(super) fn of(bus: &Bus, message: &Message) -> Option<Self> {
+    /// The reply to `message`, and the span of its handling if that is recorded; `None`, counted, if there is nowhere
+    /// it may go.
+    pub(super) fn of(bus: &Bus, message: &Message) -> Option<(Self, Option<Span>)> {
         let Some(inbox) = message.reply().filter(|inbox| bus.may_reply_to(inbox)) else {
             bus.stats.dropped.set(bus.stats.dropped.get() + 1);
             tracing::debug!(subject = message.subject(), "dropped: no reply subject in an inbox");
             return None;
         };
-        Some(Self {
+        let headers = message.headers();
+        let (trace, span) = bus.tracer.take(message.subject(), |name| headers.get(name));
+        let outgoing = Self {
             inbox: inbox.to_owned(),
             format: Format::Json,
             request_id: String::new(),
-            correlation: message.headers().get(CORRELATION_ID).and_then(Id::new).unwrap_or_else(Id::generate),
+            correlation: headers.get(CORRELATION_ID).and_then(Id::new).unwrap_or_else(Id::generate),
+            trace,
             failed: None,
-        })
+        };
+        Some((outgoing, span))
     }
 
     /// Whom parts go to that come before it.
@@ -79,6 +86,7 @@ impl Outgoing {
         block.put(NODE, node);
         self.correlation.with_text(|text| block.put(CORRELATION_ID, text));
         block.put(CONTENT_TYPE, self.format.content_type());
+        self.trace.headers(|name, value| block.put(name, value));
         if let Some(failed) = &self.failed {
             block.put(ERROR_NUMBER, itoa::Buffer::new().format(failed.number));
             block.put(ERROR_TEXT, &format!("{}: {}", failed.code, failed.text));

@@ -122,6 +122,7 @@ impl Sending {
         let headers = |block: &mut Block<'_>| {
             block.put(CONTENT_TYPE, format.content_type());
             block.put(REQUEST_ID, origin.request_id.as_str());
+            origin.trace.headers(|name, value| block.put(name, value));
         };
         match self.bus.link.publish_within(SEND, to, headers, &body).await {
             Ok(()) => true,

@@ -163,11 +163,17 @@ impl Error {
 }
 
 /// Variables that stand for a setting under a name of their own. Those of the form `CALLBOARD_SECTION__KEY` win.
-const SHORT_NAMES: [(&str, &str); 4] = [
+const SHORT_NAMES: [(&str, &str); 10] = [
     ("NATS_URL", "nats.url"),
     ("CALLBOARD_CELL", "python.extension"),
     ("CALLBOARD_NATS_SERVER", "nats.server"),
     ("CALLBOARD_PYTHON", "python.path"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.endpoint"),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "telemetry.protocol"),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "telemetry.timeout_ms"),
+    ("OTEL_TRACES_EXPORTER", "telemetry.exporter"),
+    ("OTEL_TRACES_SAMPLER", "telemetry.sampler"),
+    ("OTEL_TRACES_SAMPLER_ARG", "telemetry.ratio"),
 ];
 
 /// Reads file (`file`, else `CALLBOARD_CONFIG`, else none) and environment, lays `flags` over them, checks all of
@@ -217,6 +223,12 @@ pub fn merge(
     if let Some((name, value)) = environment.iter().find(|(name, _)| name == "RUST_LOG") {
         values.put("log.filter", Value::from(value.as_str()), Origin::Variable(name.clone()))?;
     }
+    // Whoever switches all of OpenTelemetry off means it.
+    let disabled =
+        |(name, value): &&(String, String)| name == "OTEL_SDK_DISABLED" && value.eq_ignore_ascii_case("true");
+    if let Some((name, _)) = environment.iter().find(disabled) {
+        values.put("telemetry.exporter", Value::from("none"), Origin::Variable(name.clone()))?;
+    }
     values.settle_broker();
     let colour = environment.iter().all(|(name, _)| name != "NO_COLOR");
     let mut config = values.config()?;
@@ -265,25 +277,31 @@ impl Values {
     fn put_environment(&mut self, environment: &[(String, String)]) -> Result<(), Error> {
         for (short, key) in SHORT_NAMES {
             if let Some((name, text)) = environment.iter().find(|(name, _)| name == short) {
-                self.put(key, Value::from(text.as_str()), Origin::Variable(name.clone()))?;
+                self.put_variable(key, name, text)?;
             }
         }
         for (name, text) in environment {
             let Some(rest) = name.strip_prefix("CALLBOARD_") else { continue };
-            let origin = Origin::Variable(name.clone());
             if !rest.contains("__") {
                 refuse_missing_underscore(name, rest)?;
                 continue;
             }
-            let Some((key, kind)) = settings::find(&rest.replace("__", ".")) else {
-                return Err(Error::Unknown { key: rest.to_owned(), origin });
-            };
-            match kind.read(text) {
-                Ok(value) => self.put(&key, value, origin)?,
-                Err(problem) => return Err(Error::Value { key, problem, origin }),
-            }
+            self.put_variable(&rest.replace("__", "."), name, text)?;
         }
         Ok(())
+    }
+
+    /// Takes what the variable `name` says of `key`.
+    fn put_variable(&mut self, key: &str, name: &str, text: &str) -> Result<(), Error> {
+        let origin = Origin::Variable(name.to_owned());
+        let Some((key, kind)) = settings::find(key) else {
+            let key = name.strip_prefix("CALLBOARD_").unwrap_or(name).to_owned();
+            return Err(Error::Unknown { key, origin });
+        };
+        match kind.read(text) {
+            Ok(value) => self.put(&key, value, origin),
+            Err(problem) => Err(Error::Value { key, problem, origin }),
+        }
     }
 
     /// An address names a broker that runs, a port one of the node's own: the one that was named later counts.
@@ -352,7 +370,11 @@ impl Loaded {
                 None => config.get(&key),
             };
             let value = value.filter(|value| !value.is_null()).cloned();
-            let value = if key == "nats.url" { value.map(mask) } else { value };
+            let value = if matches!(key.as_str(), "nats.url" | "telemetry.endpoint") {
+                value.map(mask)
+            } else {
+                value
+            };
             Some(Entry { origin: self.origin(&key), value, key })
         };
         let services = self.config.service.iter().map(|service| {

@@ -129,7 +129,8 @@ mod tests {
     fn what_a_cell_sends_stays_a_payload_whatever_it_looks_like() {
         let deadline = crate::call::Deadline::within(std::time::Duration::from_secs(5));
         let project = protocol::envelope::Project::new("p").unwrap();
-        let origin = Origin::new(RequestId::generate(), protocol::Id::generate(), project, deadline);
+        let trace = crate::telemetry::trace::Trace::default();
+        let origin = Origin::new(RequestId::generate(), protocol::Id::generate(), project, trace, deadline);
         let payload = json!({"payload": {"messages": []}, "project": "other", "action": COMPLETE});
         let made = envelope(&origin, &packed(&payload)).unwrap();
         let read: Value = rmp_serde::from_slice(&made).unwrap();

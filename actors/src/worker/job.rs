@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use opentelemetry::trace::SpanKind;
 use protocol::frame::cell::{self as body, Attempted, Compiled, Function, Output};
 use protocol::frame::{self, Operation};
 use protocol::{Failure, Format};
@@ -86,7 +87,26 @@ pub struct Job {
 impl Job {
     /// Tells whoever waits; nobody may.
     pub fn end(self, outcome: Outcome) {
+        self.record(&outcome);
         let _nobody_waits = self.reply.send(outcome);
+    }
+
+    /// Records the time from its coming to its end, if its call is recorded.
+    fn record(&self, outcome: &Outcome) {
+        let (_, span) = self.origin.trace.child("cell", SpanKind::Internal, self.queued);
+        let Some(mut span) = span else { return };
+        match &self.runs {
+            Runs::Script(script) => span.set("callboard.script", script.record.slug.clone()),
+            Runs::Action(action) => span.set("callboard.action", action.spec.name),
+            Runs::Module(_) | Runs::Compiler => {}
+        }
+        match outcome {
+            Ok(Done::Returned(returned)) => {
+                span.set("callboard.run_us", i64::try_from(returned.run.as_micros()).unwrap_or(i64::MAX));
+            }
+            Ok(Done::Loaded | Done::Compiled(_) | Done::Attempted(_)) => {}
+            Err(failure) => span.fail(failure.code().as_str()),
+        }
     }
 
     /// Whether its deadline has passed.

@@ -1,8 +1,10 @@
 //! Calls of a warm script beside an echo of the same body: one at a time, 64 and 256 at a time, three classes of macros,
-//! JSON and MessagePack, with the output check and without; batches and fresh cells. Default settings throughout.
+//! JSON and MessagePack, with the output check and without; batches and fresh cells. Default settings throughout, but for a
+//! second node that records the traces of one call in a hundred.
 
 use std::time::Instant;
 
+use harness::collector::{Collector, Manner};
 use harness::node::{Node, Options};
 use serde_json::json;
 
@@ -28,6 +30,10 @@ struct System {
     many: &'static [(usize, usize)],
 }
 
+/// The share of calls whose traces are recorded on the second node, and what stands in front of its subjects.
+const RECORDED: &str = "0.01";
+const TRACED: &str = "traced";
+
 const LIGHT: &[(usize, usize)] = &[(64, 20_000), (256, 20_000)];
 const LARGE: &[(usize, usize)] = &[(64, 6_000), (256, 6_000)];
 
@@ -45,6 +51,13 @@ fn systems() -> Vec<System> {
         system("simple, raw", render(simple(true)), small, 2_000, LIGHT),
         system("simple", render(simple(false)), small, 2_000, LIGHT),
         system("simple, MessagePack, raw", packed(simple(true)), small, 1_000, &[(64, 20_000)]),
+        system(
+            "simple, raw, traces at 1 %",
+            render(simple(true)).to(&format!("{TRACED}.macro.render")),
+            "simple, raw",
+            2_000,
+            &[(64, 20_000)],
+        ),
         system(large, render(medium(true)).to("echo.a"), large, 1_000, LARGE),
         system("medium, raw", render(medium(true)), large, 1_000, LARGE),
         system("medium", render(medium(false)), large, 300, &[(64, 1_500)]),
@@ -59,6 +72,13 @@ pub(crate) async fn measure(plan: &Plan, url: &str, report: &mut Report) {
     let options =
         fixtures::files().into_iter().fold(Options::new(), |all, (file, text)| all.script(file, text));
     let node = Node::start(url, &options);
+    let collector = Collector::start(Manner::Well);
+    let options = options
+        .setting("NODE__PREFIX", TRACED)
+        .environment("OTEL_EXPORTER_OTLP_ENDPOINT", collector.address())
+        .environment("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+        .environment("OTEL_TRACES_SAMPLER_ARG", RECORDED);
+    let traced = Node::start(url, &options);
     let client = Client::connect(url).await;
     let systems = systems();
     for system in &systems {
@@ -79,7 +99,10 @@ pub(crate) async fn measure(plan: &Plan, url: &str, report: &mut Report) {
     report.print(
         "calls: the median of the rounds, between what they lay, and the ratio to the echo of the same round",
     );
-    assert_eq!(node.stop().code, Some(0), "the node stops cleanly");
+    for node in [node, traced] {
+        assert_eq!(node.stop().code, Some(0), "the node stops cleanly");
+    }
+    assert!(!collector.spans().is_empty(), "traces were recorded");
 }
 
 async fn one_round(plan: &Plan, client: &Client, system: &System, report: &mut Report) {

@@ -13,12 +13,14 @@ struct Door {
 /// Product code lies in these.
 const PRODUCT: [&str; 3] = ["protocol/src/", "actors/src/", "python/src/"];
 
-const DOORS: [Door; 7] = [
+const DOORS: [Door; 9] = [
     Door {
         thing: "the broker",
-        words: &["async_nats", "tokio_rustls", "nkeys"],
+        words: &["async_nats", "nkeys"],
         open_to: &["actors/src/bus", "actors/src/cli/client"],
     },
+    Door { thing: "TLS", words: &["tokio_rustls"], open_to: &["actors/src/tls", "actors/src/bus/link"] },
+    Door { thing: "HTTP", words: &["reqwest"], open_to: &["actors/src/telemetry/export"] },
     Door { thing: "the store", words: &["sled"], open_to: &["actors/src/store"] },
     Door { thing: "the interpreter", words: &["pyo3"], open_to: &["python/src/"] },
     Door {

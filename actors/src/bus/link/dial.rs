@@ -18,10 +18,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::wire::{self, Info, Operation};
 use crate::bus::login;
+use crate::tls::{self, RootCertStore};
 
 /// Longest time for one address.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -194,10 +194,8 @@ async fn encrypted(stream: Stream, terms: &Terms, server: &ServerAddr) -> Result
     let ca = terms.ca.clone();
     // The system's certificates are many files.
     let trusted = tokio::task::spawn_blocking(move || trusted(ca)).await.map_err(io::Error::other)??;
-    let wrong = |error: tokio_rustls::rustls::Error| io::Error::new(io::ErrorKind::InvalidInput, error);
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(wrong)?.with_root_certificates(trusted).with_no_client_auth();
+    let wrong = |error: tls::Error| io::Error::new(io::ErrorKind::InvalidInput, error);
+    let config = tls::client(trusted).map_err(wrong)?;
     // Brokers tell of each other by numbers, and their certificates have names.
     let is_number = server.host().parse::<IpAddr>().is_ok();
     let host = if is_number { terms.address.host() } else { server.host() };
@@ -207,11 +205,8 @@ async fn encrypted(stream: Stream, terms: &Terms, server: &ServerAddr) -> Result
 
 /// The certificates of `ca`, or of the system.
 fn trusted(ca: Option<PathBuf>) -> Result<RootCertStore, Error> {
+    let Some(file) = ca else { return Ok(tls::of_the_system()) };
     let mut trusted = RootCertStore::empty();
-    let Some(file) = ca else {
-        trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(trusted);
-    };
     let failed = |why: String| login::Error::Authority(file.clone(), why);
     let text = std::fs::read(&file).map_err(|error| failed(error.to_string()))?;
     let certificates = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();

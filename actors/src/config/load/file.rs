@@ -86,7 +86,8 @@ fn plain(value: &DeValue<'_>) -> Value {
             };
             Value::Object(table.iter().map(entry).collect())
         }
-        DeValue::Float(_) | DeValue::Datetime(_) => Value::Null,
+        DeValue::Float(digits) => digits.as_str().parse::<f64>().map_or(Value::Null, Value::from),
+        DeValue::Datetime(_) => Value::Null,
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Program,
     /// A whole number in these limits.
     Number(u64, u64),
+    /// A number from 0 to 1.
+    Share,
     /// On or off.
     Switch,
     /// A list of texts of a form, and how to say which. A variable divides them by commas.
@@ -85,6 +87,18 @@ pub(super) const ALL: &[Setting] = &[
     setting("grant", Kind::Tables(crate::config::grant::check)),
     setting("log.filter", Kind::Text(is_filter, "a filter such as info,callboard=debug")),
     setting("log.format", Kind::Text(is_format, "text or json")),
+    setting("telemetry.endpoint", Kind::Text(is_http_url, "an address such as http://127.0.0.1:4318")),
+    setting("telemetry.exporter", Kind::Text(is_exporter, "otlp or none")),
+    setting("telemetry.protocol", Kind::Text(is_protocol, "http/protobuf; others are not built in")),
+    setting(
+        "telemetry.sampler",
+        Kind::Text(
+            is_sampler,
+            "always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio",
+        ),
+    ),
+    setting("telemetry.ratio", Kind::Share),
+    setting("telemetry.timeout_ms", Kind::Number(1, 600_000)),
 ];
 
 /// The setting of that name, which may be the time of an action that is added, and its name as documented; letters may be in any case, as variables have them.
@@ -116,6 +130,7 @@ impl Kind {
             Self::Program => Path::new(text).components().count() > 1,
             Self::Text(..)
             | Self::Number(..)
+            | Self::Share
             | Self::Switch
             | Self::List(..)
             | Self::Paths
@@ -130,6 +145,7 @@ impl Kind {
         let value = match self {
             Self::Text(..) | Self::Path | Self::Program => Some(Value::from(text)),
             Self::Number(..) => text.parse::<u64>().ok().map(Value::from),
+            Self::Share => text.parse::<f64>().ok().map(Value::from),
             Self::Switch => text.parse::<bool>().ok().map(Value::from),
             Self::Tables(_) => None,
             Self::List(..) | Self::Paths => {
@@ -147,6 +163,7 @@ impl Kind {
             Self::Number(least, most) => {
                 value.as_u64().is_some_and(|number| (*least..=*most).contains(&number))
             }
+            Self::Share => value.as_f64().is_some_and(|share| (0.0..=1.0).contains(&share)),
             Self::Switch => value.is_boolean(),
             Self::List(fits, _) => value.as_array().is_some_and(|items| are_distinct(items, *fits)),
             Self::Paths => value.as_array().is_some_and(|items| are_distinct(items, |path| !path.is_empty())),
@@ -162,6 +179,7 @@ impl Kind {
             Self::Paths => "expected a list of paths, without repeats".to_owned(),
             Self::Program => "expected a program".to_owned(),
             Self::Number(least, most) => format!("expected a whole number from {least} to {most}"),
+            Self::Share => "expected a number from 0 to 1".to_owned(),
             Self::Switch => "expected true or false".to_owned(),
             Self::List(_, form) => format!("expected a list, without repeats, of {form}"),
             Self::Tables(_) => "expected tables in a configuration file".to_owned(),
@@ -216,6 +234,25 @@ fn is_host(text: &str) -> bool {
 
 fn is_filter(text: &str) -> bool {
     tracing_subscriber::EnvFilter::builder().parse(text).is_ok()
+}
+
+fn is_http_url(text: &str) -> bool {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic()))
+        && url::Url::parse(text).is_ok_and(|url| url.query().is_none() && url.fragment().is_none())
+}
+
+fn is_exporter(text: &str) -> bool {
+    matches!(text, "otlp" | "none")
+}
+
+fn is_protocol(text: &str) -> bool {
+    text == "http/protobuf"
+}
+
+fn is_sampler(text: &str) -> bool {
+    let root = text.strip_prefix("parentbased_").unwrap_or(text);
+    matches!(root, "always_on" | "always_off" | "traceidratio")
 }
 
 fn is_format(text: &str) -> bool {

@@ -61,6 +61,7 @@ fn every_kind_of_setting_is_read_from_the_environment() {
         ("CALLBOARD_TIMEOUTS__macro.render", "1000"),
         ("CALLBOARD_TIMEOUTS__SCRIPT__LIST", "2000"),
         ("CALLBOARD_LOG__FORMAT", "json"),
+        ("CALLBOARD_TELEMETRY__RATIO", "0.25"),
         ("CALLBOARD_CELL", "/opt/cell.so"),
         ("NATS_URL", "nats://broker:4222"),
     ])
@@ -72,6 +73,7 @@ fn every_kind_of_setting_is_read_from_the_environment() {
     assert_eq!(config.nats.inboxes, ["my.inbox.", "other."]);
     assert_eq!(config.timeouts, [("macro.render".to_owned(), 1000), ("script:list".to_owned(), 2000)].into());
     assert_eq!(config.log.format, Some(super::super::LogFormat::Json));
+    assert_eq!(config.telemetry.ratio, 0.25);
     assert_eq!(config.python.extension, Some("/opt/cell.so".into()));
     assert_eq!(config.nats.url.as_deref(), Some("nats://broker:4222"));
 }
@@ -266,4 +268,27 @@ fn entries_list_every_setting_and_hide_a_password() {
 fn no_color_takes_the_colour_away() {
     assert!(of_environment(&[]).unwrap().colour);
     assert!(!of_environment(&[("NO_COLOR", "1")]).unwrap().colour);
+}
+
+#[test]
+fn the_variables_of_opentelemetry_are_settings_and_one_switches_all_of_it_off() {
+    let text = "[telemetry]\nendpoint = \"http://in.the.file:4318\"\nratio = 0.5\nexporter = \"otlp\"\n";
+    let file = Some(File { path: Path::new("c.toml"), text });
+    let loaded = merge(file, &[], &[]).unwrap().config.telemetry;
+    assert_eq!((loaded.endpoint.as_deref(), loaded.ratio), (Some("http://in.the.file:4318"), 0.5));
+    let variables = environment(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://me:hunter2@collector/otlp"),
+        ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1e-2"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "250"),
+        ("OTEL_SDK_DISABLED", "True"),
+        ("CALLBOARD_TELEMETRY__EXPORTER", "otlp"),
+    ]);
+    let loaded = merge(file, &variables, &[]).unwrap();
+    let shown = format!("{:?}", loaded.entries());
+    assert!(!shown.contains("hunter2") && shown.contains("***@collector/otlp"), "{shown}");
+    let telemetry = loaded.config.telemetry;
+    assert_eq!((telemetry.ratio, telemetry.timeout_ms), (0.01, 250));
+    assert_eq!(telemetry.sampler, super::super::Sampler::ParentbasedTraceidratio);
+    assert_eq!(telemetry.exporter, super::super::Exporter::None);
 }

@@ -23,7 +23,6 @@ use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix::fut::{ActorFutureExt as _, wrap_future};
@@ -70,7 +69,7 @@ pub struct State {
     /// What it counts of the calls of scripts.
     pub counters: Rc<counters::Counters>,
     /// Cleans HTML.
-    pub cleaner: Arc<html::Cleaner>,
+    pub cleaning: clean::Cleaning,
     /// Pages that may be read at once: a large one takes 150 MB for a moment.
     pub pages: Semaphore,
 }
@@ -121,7 +120,7 @@ impl State {
             scripts: script::Scripts::new(Rc::clone(&bus), grants.to_vec(), Rc::clone(&counters)),
             counters,
             bus,
-            cleaner: Arc::new(html::Cleaner::new(&config.iframe_hosts)),
+            cleaning: clean::Cleaning::new(html::Cleaner::new(&config.iframe_hosts), bounds(config).cores),
             pages: Semaphore::new(bounds(config).cores),
         });
         script::follow(&state);

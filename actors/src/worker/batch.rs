@@ -32,24 +32,27 @@ pub struct Item {
     pub run: Duration,
 }
 
-/// Renders `contexts`, values in the call's format, by the call's deadline; the items are in their order. `places`
-/// bounds how many parts of the call stand in the pool at once.
-pub async fn render(
+/// Renders `contexts`, values in the call's format, by the call's deadline, and makes of each item what `then` does, as
+/// soon as it is there; what is returned is in the order of the contexts. `places` bounds how many parts of the call stand
+/// in the pool at once.
+pub async fn render<T>(
     worker: &State,
     script: &Rc<Script>,
     call: &Call,
     contexts: Vec<Bytes>,
     places: &Semaphore,
-) -> Vec<Item> {
+    then: impl AsyncFn(Item) -> T,
+) -> Vec<T> {
     // A script that asks for a fresh cell has one for each context too.
     if contexts.len() > 1
         && !script.record.fresh
         && has_many(worker, script, call).await
         && let Some(items) = together(worker, script, call, &contexts, places).await
     {
-        return items;
+        return join_all(items.into_iter().map(|item| then(item))).await;
     }
-    join_all(contexts.into_iter().map(|bytes| alone(worker, script, call, bytes, places))).await
+    let one = async |bytes| then(alone(worker, script, call, bytes, places).await).await;
+    join_all(contexts.into_iter().map(one)).await
 }
 
 /// A limit for the parts of one call: more would only wait in the pool's queue, and keep others out of it.

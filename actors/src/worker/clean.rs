@@ -8,6 +8,7 @@ use protocol::abi::MacroResult;
 use protocol::failure::InvalidResponse;
 use protocol::writer::Writer;
 use protocol::{Format, raw};
+use tokio::sync::Semaphore;
 
 use super::html::{self, Cleaner};
 
@@ -30,18 +31,54 @@ pub fn read(format: Format, bytes: &[u8]) -> Result<MacroResult<'_>, Failure> {
     checked.map_err(|problem| Failure::response(problem.path, problem.problem))
 }
 
-/// The result of a macro with its HTML cleaned, encoded.
-///
-/// # Errors
-/// It is no macro result, or its HTML is past the limits.
-pub async fn result(cleaner: &Arc<Cleaner>, format: Format, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
-    let result = read(format, bytes)?;
-    let html = html(cleaner, &result.html).await?;
+/// Cleans HTML.
+#[derive(Debug)]
+pub struct Cleaning {
+    /// What is let through.
+    pub cleaner: Arc<Cleaner>,
+    /// Threads that clean at once: more than there are cores would only take memory.
+    threads: Semaphore,
+}
+
+impl Cleaning {
+    /// Cleans on at most `threads` threads at once what takes long.
+    #[must_use]
+    pub fn new(cleaner: Cleaner, threads: usize) -> Self {
+        Self { cleaner: Arc::new(cleaner), threads: Semaphore::new(threads) }
+    }
+
+    /// HTML with nothing in it that is not on the list.
+    ///
+    /// # Errors
+    /// It is past the limits.
+    pub async fn html(&self, text: &str) -> Result<String, Failure> {
+        if text.len() <= SMALL {
+            return clean(&self.cleaner, text);
+        }
+        let _thread = self.threads.acquire().await;
+        let (cleaner, text) = (Arc::clone(&self.cleaner), text.to_owned());
+        let cleaned = tokio::task::spawn_blocking(move || clean(&cleaner, &text)).await;
+        cleaned.unwrap_or_else(|_| Err(Failure::unavailable("cleaner", 100)))
+    }
+
+    /// The result of a macro with its HTML cleaned, encoded.
+    ///
+    /// # Errors
+    /// It is no macro result, or its HTML is past the limits.
+    pub async fn result(&self, format: Format, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+        let result = read(format, bytes)?;
+        let html = self.html(&result.html).await?;
+        Ok(encode(format, bytes.len(), &result, &html))
+    }
+}
+
+/// A macro's result with `html` in the place of its own, in about `size` bytes.
+fn encode(format: Format, size: usize, result: &MacroResult<'_>, html: &str) -> Vec<u8> {
     let entries = 1 + u32::from(result.data.is_some()) + u32::from(result.warnings.is_some());
-    let mut writer = Writer::new(format, bytes.len());
+    let mut writer = Writer::new(format, size);
     writer.object(entries);
     writer.key("html");
-    writer.value(html.as_str());
+    writer.value(html);
     if let Some(data) = &result.data {
         writer.key("data");
         writer.raw(data);
@@ -51,20 +88,7 @@ pub async fn result(cleaner: &Arc<Cleaner>, format: Format, bytes: &[u8]) -> Res
         writer.value(warnings);
     }
     writer.end_object();
-    Ok(writer.finish())
-}
-
-/// HTML with nothing in it that is not on the list.
-///
-/// # Errors
-/// It is past the limits.
-pub async fn html(cleaner: &Arc<Cleaner>, text: &str) -> Result<String, Failure> {
-    if text.len() <= SMALL {
-        return clean(cleaner, text);
-    }
-    let (cleaner, text) = (Arc::clone(cleaner), text.to_owned());
-    let cleaned = tokio::task::spawn_blocking(move || clean(&cleaner, &text)).await;
-    cleaned.unwrap_or_else(|_| Err(Failure::unavailable("cleaner", 100)))
+    writer.finish()
 }
 
 fn clean(cleaner: &Cleaner, text: &str) -> Result<String, Failure> {

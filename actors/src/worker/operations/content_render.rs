@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -44,9 +45,9 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
     let rendered = render(&worker, &call, &page, &keys, &scripts, &request).await;
     let mut pieces = Vec::with_capacity(keys.len());
     let mut macros = Vec::with_capacity(keys.len());
-    for (placed, outcome) in page.macros().iter().zip(rendered) {
+    for (placed, rendered) in page.macros().iter().zip(rendered) {
         let script = scripts.get(&placed.call.key()).cloned();
-        let (piece, row) = settle(&worker, placed, script, outcome, call.format, on_error).await?;
+        let (piece, row) = settle(placed, script, rendered, on_error)?;
         pieces.push(piece);
         macros.push(row);
     }
@@ -68,7 +69,7 @@ async fn read_page(
     };
     let permit = tokio::time::timeout(deadline.left(), worker.pages.acquire()).await;
     let _permit = permit.map_err(|_| deadline.passed_in_queue(None))?;
-    let cleaner = Arc::clone(&worker.cleaner);
+    let cleaner = Arc::clone(&worker.cleaning.cleaner);
     let read = tokio::task::spawn_blocking(move || Page::new(&content, format, &cleaner)).await;
     match read.map_err(|_| Failure::unavailable("cleaner", 100))? {
         Ok(page) => Ok(page),
@@ -81,6 +82,14 @@ fn distinct(keys: &[String]) -> Vec<String> {
     keys.iter().collect::<std::collections::BTreeSet<_>>().into_iter().cloned().collect()
 }
 
+/// What a macro gave.
+struct Rendered {
+    /// Its HTML, cleaned, and its warnings.
+    outcome: Result<(String, Vec<String>), Failure>,
+    /// How long it ran.
+    run: Duration,
+}
+
 /// What each macro gave, in their order; `None` for those that were not run.
 async fn render(
     worker: &State,
@@ -89,7 +98,7 @@ async fn render(
     keys: &[String],
     scripts: &HashMap<String, Rc<Script>>,
     request: &Request<'_>,
-) -> Vec<Option<batch::Item>> {
+) -> Vec<Option<Rendered>> {
     // By script, not by name: aliases of one script share its batch.
     let mut groups: BTreeMap<Key, (&Rc<Script>, Vec<usize>)> = BTreeMap::new();
     for (number, (placed, key)) in page.macros().iter().zip(keys).enumerate() {
@@ -98,16 +107,24 @@ async fn render(
         }
     }
     let places = &batch::places();
+    // While other macros still run.
+    let cleaned = &async |batch::Item { outcome, run }: batch::Item| {
+        let outcome = match outcome {
+            Ok(bytes) => clean_html(worker, call.format, &bytes).await,
+            Err(failure) => Err(failure),
+        };
+        Rendered { outcome, run }
+    };
     let runs = groups.into_values().map(|(script, numbers)| async move {
         let context = |number: &usize| {
             let params = page.macros().get(*number).map(|placed| placed.call.params.as_slice());
             context(call.format, &request.env, params.unwrap_or_default(), request.data.as_ref())
         };
         let contexts = numbers.iter().map(context).collect();
-        let items = batch::render(worker, script, call, contexts, places).await;
+        let items = batch::render(worker, script, call, contexts, places, cleaned).await;
         numbers.into_iter().zip(items).collect::<Vec<_>>()
     });
-    let mut outcomes: Vec<Option<batch::Item>> = keys.iter().map(|_| None).collect();
+    let mut outcomes: Vec<Option<Rendered>> = keys.iter().map(|_| None).collect();
     for (number, item) in join_all(runs).await.into_iter().flatten() {
         if let Some(outcome) = outcomes.get_mut(number) {
             *outcome = Some(item);
@@ -148,12 +165,10 @@ fn context(
 }
 
 /// What goes into a macro's place, and its row in the reply.
-async fn settle(
-    worker: &State,
+fn settle(
     placed: &content::page::Placed,
     script: Option<Rc<Script>>,
-    outcome: Option<batch::Item>,
-    format: Format,
+    rendered: Option<Rendered>,
     on_error: OnError,
 ) -> Result<(Piece, Macro), Failure> {
     let mut row = Macro {
@@ -164,7 +179,7 @@ async fn settle(
         duration_ms: 0.0,
         warnings: Vec::new(),
     };
-    let Some(batch::Item { outcome, run }) = outcome else {
+    let Some(Rendered { outcome, run }) = rendered else {
         let (status, warning) = match script {
             Some(_) => (Status::Misplaced, "it stands where no HTML can, and was left as it stands"),
             None => (Status::Unknown, "no enabled macro has this name; it was left as it stands"),
@@ -174,12 +189,11 @@ async fn settle(
         return Ok((Piece::Source, row));
     };
     row.duration_ms = (run.as_secs_f64() * 1e6).round() / 1e3;
-    let cleaned = match outcome {
-        Ok(bytes) => clean_html(worker, format, &bytes, &mut row.warnings).await,
-        Err(failure) => Err(failure),
-    };
-    let failure = match cleaned {
-        Ok(html) => return Ok((Piece::Html(html), row)),
+    let failure = match outcome {
+        Ok((html, warnings)) => {
+            row.warnings = warnings;
+            return Ok((Piece::Html(html), row));
+        }
         Err(failure) => failure,
     };
     // What is not the macro's fault is not hidden in a page: the caller can try again, or another node.
@@ -199,16 +213,10 @@ async fn settle(
     Ok((Piece::Html(piece), row))
 }
 
-async fn clean_html(
-    worker: &State,
-    format: Format,
-    bytes: &Bytes,
-    warnings: &mut Vec<String>,
-) -> Result<String, Failure> {
+async fn clean_html(worker: &State, format: Format, bytes: &Bytes) -> Result<(String, Vec<String>), Failure> {
     let result = clean::read(format, bytes)?;
-    let html = clean::html(&worker.cleaner, &result.html).await?;
-    warnings.extend(result.warnings.unwrap_or_default());
-    Ok(html)
+    let html = worker.cleaning.html(&result.html).await?;
+    Ok((html, result.warnings.unwrap_or_default()))
 }
 
 fn too_large(exceeded: &Exceeded) -> Failure {

@@ -27,5 +27,5 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
         clean::read(call.format, &returned.value)?;
         return Ok(returned.value.into());
     }
-    clean::result(&worker.cleaner, call.format, &returned.value).await
+    worker.cleaning.result(call.format, &returned.value).await
 }

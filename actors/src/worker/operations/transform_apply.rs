@@ -16,7 +16,7 @@ use protocol::{Failure, raw};
 use crate::call::{Answer, Call};
 use crate::worker::job::Returned;
 use crate::worker::script::Script;
-use crate::worker::{Input, State, clean, death};
+use crate::worker::{Input, State, death};
 
 /// Longest time for one transform.
 const ALONE: Duration = Duration::from_secs(5);
@@ -95,7 +95,7 @@ async fn cleaned(
 ) -> Result<Post<'static>, Failure> {
     match context.format {
         Some(Format::Html) => {
-            let content = Cow::Owned(clean::html(&worker.cleaner, &post.content).await?);
+            let content = Cow::Owned(worker.cleaning.html(&post.content).await?);
             Ok(Post { content, ..post })
         }
         Some(Format::Markdown) | None => Ok(post),

@@ -1,6 +1,7 @@
 //! Cleaning of HTML that scripts and authors wrote: an allowlist of elements and attributes, frames from named hosts
 //! only. How much is let near the parser stands in `limits`; what macros are and where they stand, in `content`.
 
+mod canonical;
 pub mod limits;
 mod names;
 mod outline;
@@ -11,6 +12,7 @@ pub(crate) use names::Name;
 pub(crate) use tokens::{Content, Tag, Token, Tokens};
 
 use ammonia::Url;
+use canonical::Canonical;
 use limits::{Exceeded, Limit, Limits};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -66,17 +68,27 @@ impl Cleaner {
         if is_plain(html) {
             return Ok(Cow::Borrowed(html));
         }
-        limits::check(html, limits)?;
+        let mut canonical = Canonical::new();
+        let survey = limits::survey_with(html, limits, |token, end| canonical.see(token, end))?;
+        if let Some(cleaned) = canonical.cleaned(html).filter(|_| survey.regular) {
+            limits::within(Limit::Result, cleaned.len(), limits.result)?;
+            return Ok(cleaned);
+        }
+        self.thoroughly(html, limits).map(Cow::Owned)
+    }
+
+    /// Cleans by parser and writer, whatever the HTML looks like. It is within `limits`.
+    fn thoroughly(&self, html: &str, limits: &Limits) -> Result<String, Exceeded> {
         let mut clean = self.once(html);
         for _ in 0..ROUNDS {
             limits::within(Limit::Result, clean.len(), limits.result)?;
             let survey = limits::survey(&clean, &Limits { bytes: limits.result, ..*limits })?;
             if is_plain(&clean) || survey.regular {
-                return Ok(Cow::Owned(clean));
+                return Ok(clean);
             }
             let again = self.once(&clean);
             if again == clean {
-                return Ok(Cow::Owned(clean));
+                return Ok(clean);
             }
             clean = again;
         }
@@ -102,6 +114,16 @@ impl Default for Cleaner {
 /// [`Exceeded`] when the HTML is over the limits, before it is parsed, or the result is.
 pub fn clean<'a>(html: &'a str, cleaner: &Cleaner) -> Result<Cow<'a, str>, Exceeded> {
     cleaner.clean(html, &limits::MACRO)
+}
+
+/// Cleans as [`clean`] does, but never without the parser: what [`clean`] is held to.
+///
+/// # Errors
+///
+/// As for [`clean`].
+pub fn clean_thoroughly(html: &str, cleaner: &Cleaner) -> Result<String, Exceeded> {
+    limits::check(html, &limits::MACRO)?;
+    cleaner.thoroughly(html, &limits::MACRO)
 }
 
 /// Cleans a page that an author wrote, as [`clean`] does but within [`limits::PAGE`].

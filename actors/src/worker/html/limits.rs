@@ -130,6 +130,15 @@ pub fn check(html: &str, limits: &Limits) -> Result<(), Exceeded> {
 }
 
 pub(super) fn survey(html: &str, limits: &Limits) -> Result<Survey, Exceeded> {
+    survey_with(html, limits, |_, _| {})
+}
+
+/// The same; `see` is shown each token and where it ends.
+pub(super) fn survey_with(
+    html: &str,
+    limits: &Limits,
+    mut see: impl FnMut(&Token<'_>, usize),
+) -> Result<Survey, Exceeded> {
     within(Limit::Bytes, html.len(), limits.bytes)?;
     within(Limit::References, memchr::memchr_iter(b'&', html.as_bytes()).count(), limits.references)?;
     let limits =
@@ -139,6 +148,7 @@ pub(super) fn survey(html: &str, limits: &Limits) -> Result<Survey, Exceeded> {
     let mut vocabulary = Vocabulary::new();
     let mut survey = Survey { regular: true, ..Survey::default() };
     while let Some(token) = tokens.next(outline.is_foreign()) {
+        see(&token, tokens.position());
         let before = (outline.depth(), outline.tally());
         let innermost = outline.innermost();
         if let Token::Start(tag) | Token::End(tag) = token {

@@ -16,6 +16,12 @@ fuzz_target!(|content: &str| {
     if let Ok(clean) = html::clean(content, &cleaner) {
         let again = html::clean_author(&clean, &cleaner).expect("what is clean is within the limits");
         assert_eq!(clean, again, "cleaning it again changes it");
+        // Text without markup passes as it is.
+        if content.contains(['<', '&'])
+            && let Ok(thorough) = html::clean_thoroughly(content, &cleaner)
+        {
+            assert_eq!(clean, thorough, "without the parser it becomes something else");
+        }
     }
     for format in [Markdown, Html] {
         let Ok(page) = Page::new(content, format, &cleaner) else { continue };

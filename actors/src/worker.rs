@@ -23,6 +23,7 @@ use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::fut::{ActorFutureExt as _, wrap_future};
@@ -71,7 +72,7 @@ pub struct State {
     /// Cleans HTML.
     pub cleaning: clean::Cleaning,
     /// Pages that may be read at once: a large one takes 150 MB for a moment.
-    pub pages: Semaphore,
+    pub pages: Arc<Semaphore>,
 }
 
 /// Configured actions, and where they run.
@@ -121,7 +122,7 @@ impl State {
             counters,
             bus,
             cleaning: clean::Cleaning::new(html::Cleaner::new(&config.iframe_hosts), bounds(config).cores),
-            pages: Semaphore::new(bounds(config).cores),
+            pages: Arc::new(Semaphore::new(bounds(config).cores)),
         });
         script::follow(&state);
         state

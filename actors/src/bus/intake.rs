@@ -332,7 +332,7 @@ pub(super) async fn channel(
     let outcome = AssertUnwindSafe(attended).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| Err(ChannelFailure::of(ChannelCode::ServiceFailure)));
     let (code, data, debug) = match outcome {
-        Ok(ChannelAnswer::Silence) => return,
+        Ok(ChannelAnswer::Silence) => return arrival.end(spec.name, &outgoing.request_id, None),
         Ok(ChannelAnswer::Data(data)) => (ChannelCode::Ok, Some(data), None),
         Err(failure) => (failure.code, failure.data, failure.debug),
     };

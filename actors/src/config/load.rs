@@ -224,10 +224,8 @@ pub fn merge(
         values.put("log.filter", Value::from(value.as_str()), Origin::Variable(name.clone()))?;
     }
     // Whoever switches all of OpenTelemetry off means it.
-    let disabled =
-        |(name, value): &&(String, String)| name == "OTEL_SDK_DISABLED" && value.eq_ignore_ascii_case("true");
-    if let Some((name, _)) = environment.iter().find(disabled) {
-        values.put("telemetry.exporter", Value::from("none"), Origin::Variable(name.clone()))?;
+    if let Some(name) = disabled(environment) {
+        values.put("telemetry.exporter", Value::from("none"), Origin::Variable(name.to_owned()))?;
     }
     values.settle_broker();
     let colour = environment.iter().all(|(name, _)| name != "NO_COLOR");
@@ -238,6 +236,13 @@ pub fn merge(
         config.service.push(service);
     }
     Ok(Loaded { config, colour, origins })
+}
+
+/// The variable that switches all of OpenTelemetry off, if it does.
+fn disabled(environment: &[(String, String)]) -> Option<&str> {
+    let off =
+        |(name, value): &&(String, String)| name == "OTEL_SDK_DISABLED" && value.eq_ignore_ascii_case("true");
+    environment.iter().find(off).map(|(name, _)| name.as_str())
 }
 
 /// The values by their settings, as they are laid over each other.
@@ -275,7 +280,15 @@ impl Values {
     }
 
     fn put_environment(&mut self, environment: &[(String, String)]) -> Result<(), Error> {
+        // What stands there for all programs of a machine must not stop one that exports nothing.
+        let exports = ["CALLBOARD_TELEMETRY__ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+        let exports = environment.iter().any(|(name, _)| exports.contains(&name.as_str()))
+            || self.0.contains_key("telemetry.endpoint");
+        let exports = exports && disabled(environment).is_none();
         for (short, key) in SHORT_NAMES {
+            if short.starts_with("OTEL_") && !exports {
+                continue;
+            }
             if let Some((name, text)) = environment.iter().find(|(name, _)| name == short) {
                 self.put_variable(key, name, text)?;
             }
@@ -370,11 +383,7 @@ impl Loaded {
                 None => config.get(&key),
             };
             let value = value.filter(|value| !value.is_null()).cloned();
-            let value = if matches!(key.as_str(), "nats.url" | "telemetry.endpoint") {
-                value.map(mask)
-            } else {
-                value
-            };
+            let value = if key == "nats.url" { value.map(mask) } else { value };
             Some(Entry { origin: self.origin(&key), value, key })
         };
         let services = self.config.service.iter().map(|service| {

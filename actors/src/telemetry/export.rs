@@ -93,11 +93,14 @@ fn exporter(endpoint: &str, timeout: Duration) -> Result<opentelemetry_otlp::Spa
     let trusted =
         if endpoint.starts_with("https:") { tls::of_the_system() } else { tls::RootCertStore::empty() };
     let client = reqwest::blocking::Client::builder();
+    // What stands in its headers is for the collector alone.
+    let client = client.no_proxy().redirect(reqwest::redirect::Policy::none());
     let client = client.tls_backend_preconfigured(tls::client(trusted)?).timeout(timeout).build()?;
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_http_client(client)
         .with_protocol(Protocol::HttpBinary)
+        .with_timeout(timeout)
         .with_endpoint(format!("{}/{PATH}", endpoint.trim_end_matches('/')))
         .build()?;
     Ok(exporter)

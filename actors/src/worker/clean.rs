@@ -37,14 +37,23 @@ pub struct Cleaning {
     /// What is let through.
     pub cleaner: Arc<Cleaner>,
     /// Threads that clean at once: more than there are cores would only take memory.
-    threads: Semaphore,
+    threads: Arc<Semaphore>,
+    /// How many of them one call may have.
+    share: usize,
 }
 
 impl Cleaning {
     /// Cleans on at most `threads` threads at once what takes long.
     #[must_use]
     pub fn new(cleaner: Cleaner, threads: usize) -> Self {
-        Self { cleaner: Arc::new(cleaner), threads: Semaphore::new(threads) }
+        let share = threads.div_ceil(2);
+        Self { cleaner: Arc::new(cleaner), threads: Arc::new(Semaphore::new(threads)), share }
+    }
+
+    /// A limit for the parts of one call, so that other calls have their turns between them.
+    #[must_use]
+    pub fn share(&self) -> Semaphore {
+        Semaphore::new(self.share)
     }
 
     /// HTML with nothing in it that is not on the list.
@@ -55,9 +64,10 @@ impl Cleaning {
         if text.len() <= SMALL {
             return clean(&self.cleaner, text);
         }
-        let _thread = self.threads.acquire().await;
+        let thread = Arc::clone(&self.threads).acquire_owned().await;
         let (cleaner, text) = (Arc::clone(&self.cleaner), text.to_owned());
-        let cleaned = tokio::task::spawn_blocking(move || clean(&cleaner, &text)).await;
+        // The thread is taken until it is done, also if nobody waits for it any more.
+        let cleaned = tokio::task::spawn_blocking(move || (clean(&cleaner, &text), thread).0).await;
         cleaned.unwrap_or_else(|_| Err(Failure::unavailable("cleaner", 100)))
     }
 

@@ -12,7 +12,6 @@ pub(crate) use names::Name;
 pub(crate) use tokens::{Content, Tag, Token, Tokens};
 
 use ammonia::Url;
-use canonical::Canonical;
 use limits::{Exceeded, Limit, Limits};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -68,10 +67,7 @@ impl Cleaner {
         if is_plain(html) {
             return Ok(Cow::Borrowed(html));
         }
-        let mut canonical = Canonical::new();
-        let survey = limits::survey_with(html, limits, |token, end| canonical.see(token, end))?;
-        if let Some(cleaned) = canonical.cleaned(html).filter(|_| survey.regular) {
-            limits::within(Limit::Result, cleaned.len(), limits.result)?;
+        if let Some(cleaned) = canonical::cleaned(html, limits)? {
             return Ok(cleaned);
         }
         self.thoroughly(html, limits).map(Cow::Owned)

@@ -87,7 +87,10 @@ pub(super) const ALL: &[Setting] = &[
     setting("grant", Kind::Tables(crate::config::grant::check)),
     setting("log.filter", Kind::Text(is_filter, "a filter such as info,callboard=debug")),
     setting("log.format", Kind::Text(is_format, "text or json")),
-    setting("telemetry.endpoint", Kind::Text(is_http_url, "an address such as http://127.0.0.1:4318")),
+    setting(
+        "telemetry.endpoint",
+        Kind::Text(is_http_url, "an address such as http://127.0.0.1:4318, without a login"),
+    ),
     setting("telemetry.exporter", Kind::Text(is_exporter, "otlp or none")),
     setting("telemetry.protocol", Kind::Text(is_protocol, "http/protobuf; others are not built in")),
     setting(
@@ -238,8 +241,9 @@ fn is_filter(text: &str) -> bool {
 
 fn is_http_url(text: &str) -> bool {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic()))
-        && url::Url::parse(text).is_ok_and(|url| url.query().is_none() && url.fragment().is_none())
+    // Nobody would send a login that stands there; OTEL_EXPORTER_OTLP_HEADERS does.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/[]%".contains(&b);
+    rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(plain)) && url::Url::parse(text).is_ok()
 }
 
 fn is_exporter(text: &str) -> bool {

@@ -277,18 +277,28 @@ fn the_variables_of_opentelemetry_are_settings_and_one_switches_all_of_it_off() 
     let loaded = merge(file, &[], &[]).unwrap().config.telemetry;
     assert_eq!((loaded.endpoint.as_deref(), loaded.ratio), (Some("http://in.the.file:4318"), 0.5));
     let variables = environment(&[
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://me:hunter2@collector/otlp"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector/otlp"),
         ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
         ("OTEL_TRACES_SAMPLER_ARG", "1e-2"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "250"),
-        ("OTEL_SDK_DISABLED", "True"),
-        ("CALLBOARD_TELEMETRY__EXPORTER", "otlp"),
     ]);
-    let loaded = merge(file, &variables, &[]).unwrap();
-    let shown = format!("{:?}", loaded.entries());
-    assert!(!shown.contains("hunter2") && shown.contains("***@collector/otlp"), "{shown}");
-    let telemetry = loaded.config.telemetry;
+    let telemetry = merge(file, &variables, &[]).unwrap().config.telemetry;
+    assert_eq!(telemetry.endpoint.as_deref(), Some("https://collector/otlp"));
     assert_eq!((telemetry.ratio, telemetry.timeout_ms), (0.01, 250));
     assert_eq!(telemetry.sampler, super::super::Sampler::ParentbasedTraceidratio);
+    let off = ("OTEL_SDK_DISABLED", "True");
+    let variables =
+        environment(&[off, ("CALLBOARD_TELEMETRY__EXPORTER", "otlp"), ("OTEL_TRACES_SAMPLER", "xray")]);
+    let telemetry = merge(file, &variables, &[]).unwrap().config.telemetry;
     assert_eq!(telemetry.exporter, super::super::Exporter::None);
+}
+
+#[test]
+fn the_variables_of_opentelemetry_stop_nobody_who_exports_nothing() {
+    let variables = [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_TRACES_EXPORTER", "console")];
+    assert_eq!(of_environment(&variables).unwrap().config.telemetry, Config::default().telemetry);
+    for login in ["http://me:hunter2@collector:4318", "http://me@collector:4318"] {
+        let error = of_environment(&[("OTEL_EXPORTER_OTLP_ENDPOINT", login)]).unwrap_err().to_string();
+        assert!(error.contains("without a login") && !error.contains("hunter2"), "{error}");
+    }
 }

@@ -4,12 +4,16 @@
 //! Whatever is not surely the same after these edits as after cleaning is cleaned. The tests and the fuzzer hold every
 //! text that is taken here to what the cleaner makes of it.
 
+use super::limits::{self, Exceeded, Limits};
 use super::tokens::{Attribute, Tag, Token};
 use ammonia::Url;
 use std::borrow::Cow;
 
 /// What the cleaner puts at the end of each link's tag.
 const REL: &str = " rel=\"noopener noreferrer\"";
+
+/// Text that needs more edits is left to the cleaner.
+const MOST_EDITS: usize = 16 * 1024;
 
 /// Character references, and how the cleaner writes what they stand for: in text and in an attribute.
 const REFERENCES: &[(&str, &str, &str)] = &[
@@ -31,23 +35,35 @@ struct Edit {
     text: &'static str,
 }
 
+/// What the cleaner makes of `html` within `limits`; `None` if only the cleaner can tell.
+///
+/// # Errors
+///
+/// [`Exceeded`] when the HTML is over the limits.
+pub(super) fn cleaned<'a>(html: &'a str, limits: &Limits) -> Result<Option<Cow<'a, str>>, Exceeded> {
+    let mut seen = Canonical { is: true, limits, seen: 0, links: 0, edits: Vec::new() };
+    let survey = limits::survey_with(html, limits, |token, end| seen.see(token, end))?;
+    if !seen.is || !survey.regular || seen.seen != html.len() {
+        return Ok(None);
+    }
+    Ok(seen.edited(html).filter(|cleaned| limits.hold(cleaned, &survey, seen.links)))
+}
+
 /// What was seen so far of a text.
 #[derive(Debug)]
-pub(super) struct Canonical {
+struct Canonical<'a> {
     is: bool,
+    limits: &'a Limits,
     /// Where the last token ended. What follows is no token: a tag without an end, which is dropped.
     seen: usize,
+    /// Links, each of which gets an attribute.
+    links: usize,
     edits: Vec<Edit>,
 }
 
-impl Canonical {
-    /// Of a text of which nothing was seen yet.
-    pub(super) const fn new() -> Self {
-        Self { is: true, seen: 0, edits: Vec::new() }
-    }
-
+impl Canonical<'_> {
     /// Looks at the next token, which ends at the byte `end`.
-    pub(super) fn see(&mut self, token: &Token<'_>, end: usize) {
+    fn see(&mut self, token: &Token<'_>, end: usize) {
         self.seen = end;
         if self.is {
             self.is = match token {
@@ -56,15 +72,12 @@ impl Canonical {
                 Token::Text(text) => self.text(text, end.saturating_sub(text.len()), false),
                 Token::Comment | Token::Nothing => false,
             };
+            self.is &= self.edits.len() <= MOST_EDITS;
         }
     }
 
-    /// What the cleaner would make of `html`, all of whose tokens were seen and whose every tag is read as it stands; `None`
-    /// if only the cleaner can tell.
-    pub(super) fn cleaned<'a>(&self, html: &'a str) -> Option<Cow<'a, str>> {
-        if !self.is || self.seen != html.len() {
-            return None;
-        }
+    /// `html` with the edits made.
+    fn edited<'a>(&self, html: &'a str) -> Option<Cow<'a, str>> {
         if self.edits.is_empty() {
             return Some(Cow::Borrowed(html));
         }
@@ -98,6 +111,10 @@ impl Canonical {
             rest = behind;
         }
         if tag.text == "a" {
+            if tag.attributes >= self.limits.attributes {
+                return false;
+            }
+            self.links += 1;
             self.edits.push(Edit { start: close, end: close, text: REL });
         }
         rest.is_empty()
@@ -198,7 +215,6 @@ fn is_element(name: &str) -> bool {
             | "table"
             | "tbody"
             | "td"
-            | "tfoot"
             | "th"
             | "thead"
             | "time"

@@ -33,6 +33,25 @@ pub struct Limits {
     pub result: usize,
 }
 
+impl Limits {
+    /// How many nodes may be made of `html`.
+    fn nodes_of(&self, html: &str) -> usize {
+        self.nodes.min(html.len().saturating_mul(2).saturating_add(256))
+    }
+
+    /// Whether HTML that was surveyed is also within these limits when it is written as `cleaned`, with `added` attributes more,
+    /// at most one in a tag that has room for it.
+    pub(super) fn hold(&self, cleaned: &str, survey: &Survey, added: usize) -> bool {
+        cleaned.len() <= self.result
+            && survey.nodes.saturating_add(added) <= self.nodes_of(cleaned)
+            && references(cleaned) <= self.references
+    }
+}
+
+fn references(html: &str) -> usize {
+    memchr::memchr_iter(b'&', html.as_bytes()).count()
+}
+
 /// For the HTML of one macro.
 pub const MACRO: Limits = Limits {
     bytes: 256 * 1024,
@@ -117,6 +136,8 @@ pub(super) struct Survey {
     pub(super) regular: bool,
     /// Elements that the parser would create.
     pub(super) elements: usize,
+    /// Those, their attributes and comments.
+    pub(super) nodes: usize,
 }
 
 /// Refuses HTML that is over its limits. Linear in the input: each tag costs at most a walk over the open elements,
@@ -140,15 +161,13 @@ pub(super) fn survey_with(
     mut see: impl FnMut(&Token<'_>, usize),
 ) -> Result<Survey, Exceeded> {
     within(Limit::Bytes, html.len(), limits.bytes)?;
-    within(Limit::References, memchr::memchr_iter(b'&', html.as_bytes()).count(), limits.references)?;
-    let limits =
-        Limits { nodes: limits.nodes.min(html.len().saturating_mul(2).saturating_add(256)), ..*limits };
+    within(Limit::References, references(html), limits.references)?;
+    let limits = Limits { nodes: limits.nodes_of(html), ..*limits };
     let mut tokens = Tokens::new(html);
     let mut outline = Outline::new();
     let mut vocabulary = Vocabulary::new();
     let mut survey = Survey { regular: true, ..Survey::default() };
     while let Some(token) = tokens.next(outline.is_foreign()) {
-        see(&token, tokens.position());
         let before = (outline.depth(), outline.tally());
         let innermost = outline.innermost();
         if let Token::Start(tag) | Token::End(tag) = token {
@@ -156,6 +175,7 @@ pub(super) fn survey_with(
             note(&tag, &mut vocabulary);
             within(Limit::Names, vocabulary.count(), limits.names)?;
         }
+        see(&token, tokens.position());
         let change = match token {
             Token::Start(tag) => {
                 tokens.enter(outline.start(&tag));
@@ -183,6 +203,7 @@ pub(super) fn survey_with(
     }
     survey.regular &= outline.depth() == 0;
     survey.elements = outline.tally().elements;
+    survey.nodes = nodes(outline.tally());
     Ok(survey)
 }
 
@@ -193,12 +214,15 @@ fn note(tag: &Tag<'_>, vocabulary: &mut Vocabulary) {
     tag.attributes().for_each(|attribute| vocabulary.note(attribute.name));
 }
 
+fn nodes(tally: Tally) -> usize {
+    tally.elements.saturating_add(tally.attributes).saturating_add(tally.comments)
+}
+
 fn bounded(outline: &Outline<'_>, limits: &Limits) -> Result<(), Exceeded> {
     let tally = outline.tally();
-    let nodes = tally.elements.saturating_add(tally.attributes).saturating_add(tally.comments);
     within(Limit::Open, outline.depth(), limits.open)?;
     within(Limit::Formatting, outline.formatting(), limits.formatting)?;
-    within(Limit::Nodes, nodes, limits.nodes)?;
+    within(Limit::Nodes, nodes(tally), limits.nodes)?;
     within(Limit::Result, tally.written, limits.result)?;
     within(Limit::Fostered, tally.fostered, limits.fostered)?;
     within(Limit::Unclear, tally.unclear, 0)

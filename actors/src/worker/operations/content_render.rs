@@ -67,10 +67,11 @@ async fn read_page(
         Syntax::Markdown => content::Format::Markdown,
         Syntax::Html => content::Format::Html,
     };
-    let permit = tokio::time::timeout(deadline.left(), worker.pages.acquire()).await;
-    let _permit = permit.map_err(|_| deadline.passed_in_queue(None))?;
+    let turn = tokio::time::timeout(deadline.left(), Arc::clone(&worker.pages).acquire_owned()).await;
+    let turn = turn.map_err(|_| deadline.passed_in_queue(None))?;
     let cleaner = Arc::clone(&worker.cleaning.cleaner);
-    let read = tokio::task::spawn_blocking(move || Page::new(&content, format, &cleaner)).await;
+    // The turn is taken until the page is read, also if nobody waits for it any more.
+    let read = tokio::task::spawn_blocking(move || (Page::new(&content, format, &cleaner), turn).0).await;
     match read.map_err(|_| Failure::unavailable("cleaner", 100))? {
         Ok(page) => Ok(page),
         Err(Error::TooMany(why)) => Err(Failure::request("payload.content", why.to_string())),
@@ -107,8 +108,10 @@ async fn render(
         }
     }
     let places = &batch::places();
+    let share = worker.cleaning.share();
     // While other macros still run.
     let cleaned = &async |batch::Item { outcome, run }: batch::Item| {
+        let _turn = share.acquire().await;
         let outcome = match outcome {
             Ok(bytes) => clean_html(worker, call.format, &bytes).await,
             Err(failure) => Err(failure),

@@ -26,9 +26,13 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
     }
     let script = worker.scripts.find(&call.origin, Kind::Macro, &request.script).await?;
     let contexts = request.contexts.into_iter().map(|context| context.into_bytes(&call.payload)).collect();
+    let share = worker.cleaning.share();
     let checked = async |item: batch::Item| match item.outcome {
         Ok(value) if request.raw => clean::read(call.format, &value).map(|_| value.to_vec()),
-        Ok(value) => worker.cleaning.result(call.format, &value).await,
+        Ok(value) => {
+            let _turn = share.acquire().await;
+            worker.cleaning.result(call.format, &value).await
+        }
         Err(failure) => Err(failure),
     };
     let results = batch::render(&worker, &script, &call, contexts, &batch::places(), checked).await;

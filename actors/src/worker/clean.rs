@@ -116,3 +116,29 @@ fn limits(path: &str, problem: String) -> Failure {
         ..InvalidResponse::default()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_is_taken_until_it_is_done_though_nobody_waits() {
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let cleaning = Cleaning::new(Cleaner::default(), 2);
+            let (go, held) = mpsc::channel::<()>();
+            // The only thread is busy, so that what is to be cleaned cannot be done yet.
+            let busy = tokio::task::spawn_blocking(move || held.recv());
+            let long = format!("<i>{}</i>", "a".repeat(2 * SMALL));
+            let mut given_up = Box::pin(cleaning.html(&long));
+            assert!(futures_util::poll!(&mut given_up).is_pending());
+            drop(given_up);
+            assert_eq!(cleaning.threads.available_permits(), 1);
+            go.send(()).unwrap();
+            busy.await.unwrap().unwrap();
+            drop(cleaning.threads.acquire_many(2).await.unwrap());
+        });
+    }
+}

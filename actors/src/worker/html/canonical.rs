@@ -72,7 +72,6 @@ impl Canonical<'_> {
                 Token::Text(text) => self.text(text, end.saturating_sub(text.len()), false),
                 Token::Comment | Token::Nothing => false,
             };
-            self.is &= self.edits.len() <= MOST_EDITS;
         }
     }
 
@@ -115,9 +114,15 @@ impl Canonical<'_> {
                 return false;
             }
             self.links += 1;
-            self.edits.push(Edit { start: close, end: close, text: REL });
+            return rest.is_empty() && self.edit(close, close, REL);
         }
         rest.is_empty()
+    }
+
+    /// Notes an edit; whether there may be so many.
+    fn edit(&mut self, start: usize, end: usize, text: &'static str) -> bool {
+        self.edits.push(Edit { start, end, text });
+        self.edits.len() <= MOST_EDITS
     }
 
     /// Whether an attribute of `element` stays, whose value begins at `start`.
@@ -155,8 +160,8 @@ impl Canonical<'_> {
                 }
                 _ => return false,
             };
-            if let Some(text) = written {
-                self.edits.push(Edit { start: start + at, end: start + at + length, text });
+            if written.is_some_and(|written| !self.edit(start + at, start + at + length, written)) {
+                return false;
             }
             at += length;
         }

@@ -1,7 +1,7 @@
 //! Tests of `canonical`: what needs no parser is what the parser makes of it, and what is not surely so goes to it.
 
-use super::{cleaned, is_element};
-use crate::worker::html::{Cleaner, clean, clean_thoroughly, limits};
+use super::{Canonical, MOST_EDITS, cleaned, is_element};
+use crate::worker::html::{Cleaner, Token, clean, clean_thoroughly, limits};
 use proptest::prelude::*;
 
 /// What becomes of HTML without the parser, if it can be told.
@@ -54,8 +54,21 @@ fn what_gets_too_much_by_the_edits_is_refused_as_the_cleaner_refuses_it() {
 #[test]
 fn a_tag_of_many_attributes_is_refused_before_they_are_compared() {
     let attributes: String = (0..20_000).map(|n| format!(" data-{n:04x}=\"\"")).collect();
-    let refused = clean(&format!("<p{attributes}></p>"), &Cleaner::default()).unwrap_err();
-    assert_eq!(refused.limit, limits::Limit::Attributes);
+    let mut most = 0;
+    let refused = limits::survey_with(&format!("<p></p><p{attributes}></p>"), &limits::MACRO, |token, _| {
+        if let Token::Start(tag) = token {
+            most = most.max(tag.attributes + 1);
+        }
+    });
+    assert_eq!((refused.unwrap_err().limit, most), (limits::Limit::Attributes, 1));
+}
+
+#[test]
+fn text_that_needs_many_edits_is_left_to_the_cleaner_without_noting_them_all() {
+    let limits = limits::MACRO;
+    let mut seen = Canonical { is: true, limits: &limits, seen: 0, links: 0, edits: Vec::new() };
+    assert!(!seen.text(&">".repeat(10 * MOST_EDITS), 0, false));
+    assert!(seen.edits.len() <= MOST_EDITS + 1);
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod messagepack_read;
 mod messagepack_write;
 mod object;
 mod output;
+mod printed;
 pub(crate) mod python;
 mod scan;
 mod stack;

@@ -3,7 +3,7 @@
 //! Refused beyond what the grammar refuses: more than one value, bytes that are not UTF-8, lone surrogates in escapes,
 //! numbers beyond a float. Of equal keys the last one wins. Numbers are read in `digits`.
 
-use super::fault::Fault;
+use super::fault::{Done, Fault};
 use super::json_escape::Scratch;
 use super::keys::Keys;
 use super::object::{self, Made};
@@ -120,26 +120,36 @@ impl<'a, 'py> Reader<'a, '_, '_, 'py> {
 
     /// The key that begins at the next byte, and its value.
     #[inline]
-    fn entry(&mut self, dict: &Bound<'py, PyAny>) -> Result<(), Fault> {
+    fn entry(&mut self, dict: &Bound<'py, PyAny>) -> Done {
         if self.rest.first() != Some(&b'"') {
             return Err(self.here("expected a key in quotes"));
         }
-        let unescaped;
-        let key = match self.plain_text() {
-            Ok(key) => key,
-            Err(begin) => {
-                let text = self.scratch.unescape(begin, &mut self.rest).map(<[u8]>::to_vec);
-                unescaped = text.map_err(|problem| self.here(problem))?;
-                &unescaped
+        let key = match self.keys.expected(self.py, self.rest) {
+            Some((key, rest)) => {
+                self.rest = rest;
+                key
             }
+            None => self.key()?,
         };
+        self.token();
+        let value = self.value().map_err(|fault| under(fault, &key))?;
+        object::insert(dict, &key, &value)
+    }
+
+    /// The key that begins at the next byte, and the colon.
+    fn key(&mut self) -> Made<'py> {
+        let key = match self.plain_text() {
+            Ok(key) => self.keys.key(self.py, key),
+            Err(begin) => match self.scratch.unescape(begin, &mut self.rest) {
+                Ok(key) => self.keys.key(self.py, key),
+                Err(problem) => Err(self.here(problem)),
+            },
+        }?;
         if self.token() != Some(b':') {
             return Err(self.here("expected ':'"));
         }
         self.step();
-        self.token();
-        let value = self.value().map_err(|fault| fault.under_key(key))?;
-        self.keys.insert(self.py, dict, key, &value)
+        Ok(key)
     }
 
     /// The text of the string that begins at the next byte, a quote, if no escape (or error) is in it; else the text
@@ -193,4 +203,9 @@ impl<'a, 'py> Reader<'a, '_, '_, 'py> {
     fn whole(&self, problem: &str) -> Fault {
         Fault::whole(format!("{problem}, from byte {} on", self.length - self.rest.len()))
     }
+}
+
+#[cold]
+fn under(fault: Fault, key: &Bound<'_, PyAny>) -> Fault {
+    fault.under_key(object::utf8(key.as_borrowed()).unwrap_or_default())
 }

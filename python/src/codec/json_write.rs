@@ -4,6 +4,7 @@
 
 use super::fault::Done;
 use super::output::Output;
+use super::printed::{self, Printed};
 use super::scan;
 use super::walk::Sink;
 
@@ -53,7 +54,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-impl Sink for Writer<'_> {
+impl<'a> Sink<'a> for Writer<'a> {
     #[inline]
     fn none(&mut self) -> Done {
         self.output.array(*b"null")
@@ -108,17 +109,14 @@ impl Sink for Writer<'_> {
         self.output.array(*b"{")
     }
 
+    fn key(&mut self, utf8: &[u8]) -> Done {
+        self.text(utf8)?;
+        self.output.array(*b":")
+    }
+
     #[inline]
-    fn key(&mut self, first: bool, utf8: &[u8]) -> Done {
-        if !scan::is_plain(utf8) {
-            self.item(first)?;
-            self.escaped(utf8)?;
-            self.output.array(*b":")
-        } else if first {
-            self.output.around(*b"\"", utf8, *b"\":")
-        } else {
-            self.output.around(*b",\"", utf8, *b"\":")
-        }
+    fn kept_key(&mut self, first: bool, printed: &Printed) -> Done {
+        if first { self.output.printed([], printed) } else { self.output.printed(*b",", printed) }
     }
 
     #[inline]
@@ -126,7 +124,13 @@ impl Sink for Writer<'_> {
         self.output.array(*b"}")
     }
 
-    fn finish(self) -> Done {
-        self.output.finish()
+    #[inline]
+    fn output(&mut self) -> &mut Output<'a> {
+        &mut self.output
+    }
+
+    fn printed() -> &'static printed::Cache {
+        static KEYS: printed::Cache = printed::Cache::new();
+        &KEYS
     }
 }

@@ -1,11 +1,13 @@
 //! A small cache of dict keys: payloads repeat a few short ones, and a `str` that is met again costs neither a new
-//! object nor a new hash.
+//! object nor a new hash. A key also knows which one came after it the last time: dicts that follow each other mostly
+//! have the same keys in the same order, and then JSON text needs only be compared with what is expected.
 //!
 //! Only keys are kept, never values, and a fixed number of them. They are not interned: on some Pythons that would
 //! keep them for ever.
 
-use super::fault::Done;
-use super::object;
+use super::fault::{Done, Fault};
+use super::object::{self, Made};
+use super::scan;
 use pyo3::{Bound, Py, PyAny, Python};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
@@ -15,6 +17,9 @@ const PLACES: usize = 512;
 /// The longest key that is kept, in bytes.
 const LONGEST: usize = 32;
 
+/// The longest JSON text that is compared at once, in bytes: a key, its quotes and a colon.
+const TEXT: usize = 32;
+
 static CACHE: Mutex<Cache> = Mutex::new(Cache([const { None }; PLACES]));
 
 struct Cache([Option<Kept>; PLACES]);
@@ -22,6 +27,17 @@ struct Cache([Option<Kept>; PLACES]);
 struct Kept {
     name: Name,
     key: Py<PyAny>,
+    text: Text,
+    /// The place of the key that came after this one the last time.
+    next: usize,
+}
+
+/// A key as JSON text, with its quotes and a colon, if it has nothing to escape and is not too long.
+struct Text {
+    bytes: [u128; 2],
+    mask: [u128; 2],
+    /// Zero if there is no such text.
+    length: usize,
 }
 
 /// All bytes of a key of at most [`LONGEST`] bytes as words that may overlap; together with the length they say
@@ -34,21 +50,65 @@ struct Name {
 
 /// The door to the cache during one read; without a cache if another read holds it (another thread, or an outer read
 /// of this one that a finaliser has interrupted).
-pub(super) struct Keys<'a>(Option<MutexGuard<'a, Cache>>);
+pub(super) struct Keys<'a> {
+    cache: Option<MutexGuard<'a, Cache>>,
+    /// The place of the key that was read last; [`PLACES`] before the first.
+    last: usize,
+    /// The place of the key that is expected.
+    next: usize,
+}
 
 /// Runs `read` with the cache, never waiting for it.
 pub(super) fn with<T>(read: impl FnOnce(&mut Keys<'_>) -> T) -> T {
-    let guard = match CACHE.try_lock() {
+    let cache = match CACHE.try_lock() {
         Ok(guard) => Some(guard),
         // Every state of the cache is a good one, also the one that a panic left.
         Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
         Err(TryLockError::WouldBlock) => None,
     };
-    read(&mut Keys(guard))
+    read(&mut Keys { cache, last: PLACES, next: PLACES })
 }
 
 impl Keys<'_> {
-    /// `dict[key] = value`, where `key` is UTF-8 (which is checked).
+    /// The key that is expected, if `rest` begins with it in quotes and a colon, and what follows that.
+    #[inline]
+    pub(super) fn expected<'a, 'py>(
+        &mut self,
+        py: Python<'py>,
+        rest: &'a [u8],
+    ) -> Option<(Bound<'py, PyAny>, &'a [u8])> {
+        let kept = self.cache.as_ref()?.0.get(self.next)?.as_ref()?;
+        if !kept.text.begins(rest.first_chunk()?) {
+            return None;
+        }
+        let rest = rest.get(kept.text.length..)?;
+        let key = kept.key.bind(py).clone();
+        (self.last, self.next) = (self.next, kept.next);
+        Some((key, rest))
+    }
+
+    /// The `str` of `key`, which is UTF-8 (this is checked), for [`expected`](Self::expected) to know it again.
+    #[inline]
+    pub(super) fn key<'py>(&mut self, py: Python<'py>, key: &[u8]) -> Made<'py> {
+        let Some(name) = Name::of(key) else {
+            return object::text(py, key);
+        };
+        let here = name.place();
+        if let Some(Some(last)) = self.cache.as_mut().and_then(|cache| cache.0.get_mut(self.last)) {
+            last.next = here;
+        }
+        self.last = here;
+        match self.kept(py, key, name)? {
+            Some(kept) => {
+                let (key, next) = (kept.key.bind(py).clone(), kept.next);
+                self.next = next;
+                Ok(key)
+            }
+            None => object::text(py, key),
+        }
+    }
+
+    /// `dict[key] = value`, where `key` is UTF-8 (this is checked).
     #[inline]
     pub(super) fn insert(
         &mut self,
@@ -57,23 +117,52 @@ impl Keys<'_> {
         key: &[u8],
         value: &Bound<'_, PyAny>,
     ) -> Done {
-        let place = self.0.as_mut().zip(Name::of(key)).and_then(|(cache, name)| {
-            let place = cache.0.get_mut(name.place())?;
-            Some((place, name))
-        });
-        let Some((place, name)) = place else {
-            return object::insert(dict, &object::text(py, key)?, value);
-        };
-        match place {
-            Some(kept) if kept.name.is(name) => object::insert(dict, kept.key.bind(py), value),
-            place => {
-                let key = object::text(py, key)?;
-                object::insert(dict, &key, value)?;
-                *place = Some(Kept { name, key: key.unbind() });
-                Ok(())
-            }
+        if let Some(name) = Name::of(key)
+            && let Some(kept) = self.kept(py, key, name)?
+        {
+            return object::insert(dict, kept.key.bind(py), value);
         }
+        object::insert(dict, &object::text(py, key)?, value)
     }
+
+    /// What is kept of `key`, from now on if it was not; `None` without a cache.
+    #[inline]
+    fn kept(&mut self, py: Python<'_>, key: &[u8], name: Name) -> Result<Option<&Kept>, Fault> {
+        let Some(place) = self.cache.as_mut().and_then(|cache| cache.0.get_mut(name.place())) else {
+            return Ok(None);
+        };
+        if !place.as_ref().is_some_and(|kept| kept.name.is(name)) {
+            let (text, next) = (Text::of(key), self.next);
+            *place = Some(Kept { name, key: object::text(py, key)?.unbind(), text, next });
+        }
+        Ok(place.as_ref())
+    }
+}
+
+impl Text {
+    fn of(key: &[u8]) -> Self {
+        let length = key.len() + 3;
+        if length > TEXT || !scan::is_plain(key) {
+            return Self { bytes: [0; 2], mask: [0; 2], length: 0 };
+        }
+        let (mut bytes, mut mask) = ([0; TEXT], [0; TEXT]);
+        for ((byte, mask), of) in bytes.iter_mut().zip(&mut mask).zip(b"\"".iter().chain(key).chain(b"\":")) {
+            (*byte, *mask) = (*of, 0xff);
+        }
+        Self { bytes: halves(&bytes), mask: halves(&mask), length }
+    }
+
+    #[inline]
+    fn begins(&self, text: &[u8; TEXT]) -> bool {
+        let ([a, b], [c, d], [e, f]) = (halves(text), self.bytes, self.mask);
+        self.length != 0 && ((a ^ c) & e) | ((b ^ d) & f) == 0
+    }
+}
+
+#[inline]
+fn halves(bytes: &[u8; TEXT]) -> [u128; 2] {
+    let (halves, _) = bytes.as_chunks::<16>();
+    [halves.first(), halves.last()].map(|half| half.map_or(0, |half| u128::from_le_bytes(*half)))
 }
 
 impl Name {

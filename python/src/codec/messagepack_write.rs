@@ -5,6 +5,7 @@
 use super::BIG_INTEGER;
 use super::fault::{Done, Fault};
 use super::output::Output;
+use super::printed::{self, Printed};
 use super::walk::Sink;
 
 /// A [`Sink`] of MessagePack.
@@ -40,7 +41,7 @@ fn too_long() -> Fault {
     Fault::here("longer than MessagePack can say")
 }
 
-impl Sink for Writer<'_> {
+impl<'a> Sink<'a> for Writer<'a> {
     #[inline]
     fn none(&mut self) -> Done {
         self.output.array([0xc0])
@@ -131,9 +132,13 @@ impl Sink for Writer<'_> {
         self.begin(length, 0x80, [0xde, 0xdf])
     }
 
-    #[inline]
-    fn key(&mut self, _first: bool, utf8: &[u8]) -> Done {
+    fn key(&mut self, utf8: &[u8]) -> Done {
         self.text(utf8)
+    }
+
+    #[inline]
+    fn kept_key(&mut self, _first: bool, printed: &Printed) -> Done {
+        self.output.printed([], printed)
     }
 
     #[inline]
@@ -141,7 +146,13 @@ impl Sink for Writer<'_> {
         Ok(())
     }
 
-    fn finish(self) -> Done {
-        self.output.finish()
+    #[inline]
+    fn output(&mut self) -> &mut Output<'a> {
+        &mut self.output
+    }
+
+    fn printed() -> &'static printed::Cache {
+        static KEYS: printed::Cache = printed::Cache::new();
+        &KEYS
     }
 }

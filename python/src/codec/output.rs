@@ -4,7 +4,9 @@
 //! stored as a few words. What the bytes mean is the two writers' business.
 
 use super::fault::{Done, Fault};
+use super::printed::Printed;
 use std::mem::MaybeUninit;
+use std::ptr;
 
 /// How many bytes are stored without a call.
 const SHORT: usize = 64;
@@ -25,8 +27,38 @@ impl<'a> Output<'a> {
     }
 
     /// Checks the limit, which may have been passed as far as the buffer had room anyway.
-    pub(super) fn finish(self) -> Done {
+    pub(super) fn finish(&self) -> Done {
         if self.bytes.len() - self.begin > self.limit { Err(self.too_large()) } else { Ok(()) }
+    }
+
+    /// How many bytes the buffer holds.
+    pub(super) fn length(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// What was appended since the buffer held `length` bytes.
+    pub(super) fn since(&self, length: usize) -> &[u8] {
+        self.bytes.get(length..).unwrap_or_default()
+    }
+
+    /// Appends `before` and a key.
+    #[inline]
+    pub(super) fn printed<const B: usize>(&mut self, before: [u8; B], key: &Printed) -> Done {
+        match self.printed_short(before, key) {
+            Some(()) => Ok(()),
+            None => self.around_long(&before, key.bytes(), &[]),
+        }
+    }
+
+    /// The same, if the buffer has room for the longest key; else nothing happens.
+    #[inline(always)]
+    fn printed_short<const B: usize>(&mut self, before: [u8; B], key: &Printed) -> Option<()> {
+        let (head, rest) = self.bytes.spare_capacity_mut().split_first_chunk_mut()?;
+        *head = *any(&before);
+        *rest.first_chunk_mut()? = *any(&key.place);
+        // SAFETY: at least so many bytes behind the end were stored just now.
+        unsafe { self.bytes.set_len(self.bytes.len() + B + key.bytes().len()) };
+        Some(())
     }
 
     /// Appends a few bytes whose number is known to the compiler.
@@ -64,11 +96,11 @@ impl<'a> Output<'a> {
         after: [u8; A],
     ) -> Option<()> {
         let (head, rest) = self.bytes.spare_capacity_mut().split_first_chunk_mut()?;
-        *head = before.map(MaybeUninit::new);
+        *head = *any(&before);
         if !bytes.is_empty() {
             store(rest.first_chunk_mut()?, bytes)?;
         }
-        *rest.get_mut(bytes.len()..)?.first_chunk_mut()? = after.map(MaybeUninit::new);
+        *rest.get_mut(bytes.len()..)?.first_chunk_mut()? = *any(&after);
         // SAFETY: so many bytes behind the end were stored just now: `before`, all of `bytes`, `after`.
         unsafe { self.bytes.set_len(self.bytes.len() + B + bytes.len() + A) };
         Some(())
@@ -118,7 +150,14 @@ fn store(place: &mut [MaybeUninit<u8>; SHORT], bytes: &[u8]) -> Option<()> {
 #[inline(always)]
 fn ends<const N: usize>(place: &mut [MaybeUninit<u8>; SHORT], bytes: &[u8]) -> Option<()> {
     let (first, last) = (bytes.first_chunk::<N>()?, bytes.last_chunk::<N>()?);
-    *place.first_chunk_mut()? = first.map(MaybeUninit::new);
-    *place.get_mut(bytes.len() - N..)?.first_chunk_mut()? = last.map(MaybeUninit::new);
+    *place.first_chunk_mut()? = *any(first);
+    *place.get_mut(bytes.len() - N..)?.first_chunk_mut()? = *any(last);
     Some(())
+}
+
+/// The same bytes, as what memory may hold that nobody has written yet.
+#[inline(always)]
+fn any<const N: usize>(bytes: &[u8; N]) -> &[MaybeUninit<u8>; N] {
+    // SAFETY: the same size, and every byte is also one that need not be known.
+    unsafe { &*ptr::from_ref(bytes).cast() }
 }

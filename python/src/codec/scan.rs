@@ -1,4 +1,4 @@
-//! Finds the end of the plain part of a JSON string, eight bytes at a step.
+//! Finds the end of the plain part of a JSON string, sixteen bytes at a step where the processor can, else eight.
 //!
 //! "Plain" means: no quote, no backslash, no control character. Whether the bytes are UTF-8 is not decided here.
 
@@ -8,6 +8,21 @@ const HIGH: u64 = 0x8080_8080_8080_8080;
 /// How many bytes at the start of `bytes` are plain.
 #[inline]
 pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    let mut passed = 0;
+    while let Some((block, tail)) = rest.split_first_chunk() {
+        let plain = plain_in_block(block);
+        if plain < block.len() {
+            return passed + plain;
+        }
+        passed += plain;
+        rest = tail;
+    }
+    passed + plain_prefix_by_words(rest)
+}
+
+#[inline]
+fn plain_prefix_by_words(bytes: &[u8]) -> usize {
     let mut rest = bytes;
     let mut passed = 0;
     while let Some((word, tail)) = rest.split_first_chunk::<8>() {
@@ -27,22 +42,57 @@ pub(super) fn plain_in_word(word: u64) -> usize {
     first(stops(word))
 }
 
-/// Whether all of `bytes` is plain. Words at the end overlap those before.
+/// Whether all of `bytes` is plain. What is looked at last overlaps what was before.
 #[inline]
 pub(super) fn is_plain(bytes: &[u8]) -> bool {
-    if let (Some(head), Some(tail)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        let mut found = stops(u64::from_le_bytes(*head)) | stops(u64::from_le_bytes(*tail));
-        let (words, _) = bytes.as_chunks::<8>();
-        for word in words.iter().skip(1) {
-            found |= stops(u64::from_le_bytes(*word));
-        }
-        found == 0
+    if let Some(tail) = bytes.last_chunk::<16>() {
+        let (blocks, _) = bytes.as_chunks::<16>();
+        blocks.iter().all(is_plain_block) && is_plain_block(tail)
+    } else if let (Some(head), Some(tail)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        is_plain_pair(u64::from_le_bytes(*head), u64::from_le_bytes(*tail))
     } else if let (Some(head), Some(tail)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
         let both = u64::from(u32::from_le_bytes(*head)) | (u64::from(u32::from_le_bytes(*tail)) << 32);
-        stops(both) == 0
+        is_plain_pair(both, both)
     } else {
         !bytes.iter().any(|byte| is_stop(*byte))
     }
+}
+
+#[inline]
+fn is_plain_pair(head: u64, tail: u64) -> bool {
+    is_plain_block(&(u128::from(head) | (u128::from(tail) << 64)).to_le_bytes())
+}
+
+#[inline]
+fn is_plain_block(block: &[u8; 16]) -> bool {
+    plain_in_block(block) == block.len()
+}
+
+/// How many bytes at the start of `block` are plain.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn plain_in_block(block: &[u8; 16]) -> usize {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+    };
+    let whole = u128::from_le_bytes(*block);
+    let (low, high) = ((whole as u64).cast_signed(), ((whole >> 64) as u64).cast_signed());
+    // SAFETY: these instructions are SSE2, which every processor of this kind has; they touch no memory.
+    let stops = unsafe {
+        let block = _mm_set_epi64x(high, low);
+        let quotes = _mm_cmpeq_epi8(block, _mm_set1_epi8(b'"'.cast_signed()));
+        let backslashes = _mm_cmpeq_epi8(block, _mm_set1_epi8(b'\\'.cast_signed()));
+        let controls = _mm_cmpeq_epi8(_mm_min_epu8(block, _mm_set1_epi8(0x1f)), block);
+        _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quotes, backslashes), controls))
+    };
+    (stops | (1 << 16)).trailing_zeros() as usize
+}
+
+/// How many bytes at the start of `block` are plain.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn plain_in_block(block: &[u8; 16]) -> usize {
+    plain_prefix_by_words(block)
 }
 
 /// A word whose lowest high bit stands in the first byte that is not plain; zero if there is none. (A borrow can

@@ -7,11 +7,13 @@
 use super::convert::{self, Known};
 use super::fault::{Done, Fault};
 use super::object::{self, Depth, Kind, Sequence};
+use super::output::Output;
+use super::printed::{self, Printed};
 use pyo3::types::{PyTuple, PyTupleMethods};
 use pyo3::{Borrowed, Bound, PyAny};
 
 /// What a format prints. No method may run Python code.
-pub(super) trait Sink {
+pub(super) trait Sink<'a> {
     /// `None`.
     fn none(&mut self) -> Done;
     /// `True` or `False`.
@@ -28,34 +30,40 @@ pub(super) trait Sink {
     fn text(&mut self, utf8: &[u8]) -> Done;
     /// A list of `length` items.
     fn begin_list(&mut self, length: usize) -> Done;
-    /// An item of it comes.
+    /// An item or entry of a list or dict comes.
     fn item(&mut self, first: bool) -> Done;
     /// All its items have come.
     fn end_list(&mut self) -> Done;
     /// A dict of `length` entries.
     fn begin_dict(&mut self, length: usize) -> Done;
-    /// An entry of it comes, this is its key and the value follows.
-    fn key(&mut self, first: bool, utf8: &[u8]) -> Done;
+    /// The key of the entry that comes, after [`item`](Self::item); the value follows.
+    fn key(&mut self, utf8: &[u8]) -> Done;
+    /// An entry comes, with a key that [`key`](Self::key) has printed before.
+    fn kept_key(&mut self, first: bool, printed: &Printed) -> Done;
     /// All its entries have come.
     fn end_dict(&mut self) -> Done;
-    /// The whole value has come.
-    fn finish(self) -> Done;
+    /// Where it is printed.
+    fn output(&mut self) -> &mut Output<'a>;
+    /// Keys that this format has printed.
+    fn printed() -> &'static printed::Cache;
 }
 
 /// Writes `value` to `sink`.
-pub(super) fn walk<S: Sink>(value: &Bound<'_, PyAny>, sink: S) -> Done {
-    let mut walk = Walk { sink, known: Known::new(value.py()), depth: Depth::new(value.py()) };
+pub(super) fn walk<'a, S: Sink<'a>>(value: &Bound<'_, PyAny>, sink: S) -> Done {
+    let (known, depth) = (Known::new(value.py()), Depth::new(value.py()));
+    let mut walk = Walk { sink, known, depth, keys: S::printed().open() };
     walk.value(value.as_borrowed())?;
-    walk.sink.finish()
+    walk.sink.output().finish()
 }
 
 struct Walk<'py, S> {
     sink: S,
     known: Known<'py>,
     depth: Depth<'py>,
+    keys: printed::Keys,
 }
 
-impl<'py, S: Sink> Walk<'py, S> {
+impl<'a, 'py, S: Sink<'a>> Walk<'py, S> {
     /// Writes a value that perhaps only its container keeps alive: what runs Python code must own it before.
     #[inline]
     fn value(&mut self, value: Borrowed<'_, 'py, PyAny>) -> Done {
@@ -148,11 +156,23 @@ impl<'py, S: Sink> Walk<'py, S> {
 
     #[inline]
     fn key(&mut self, first: bool, key: Borrowed<'_, 'py, PyAny>) -> Done {
-        if object::kind(key) != Kind::Text && object::base_kind(key) != Kind::Text {
+        match self.keys.find(key) {
+            Some(printed) => self.sink.kept_key(first, printed),
+            None => self.new_key(first, key),
+        }
+    }
+
+    #[inline(never)]
+    fn new_key(&mut self, first: bool, key: Borrowed<'_, 'py, PyAny>) -> Done {
+        if object::base_kind(key) != Kind::Text {
             let name = object::type_name(&key.to_owned());
             return Err(Fault::here(format!("a key is not a string but {name}")));
         }
-        self.sink.key(first, object::utf8(key)?)
+        self.sink.item(first)?;
+        let before = self.sink.output().length();
+        self.sink.key(object::utf8(key)?)?;
+        self.keys.keep(key, self.sink.output().since(before));
+        Ok(())
     }
 
     /// Any type that is not known at a glance.

@@ -230,6 +230,17 @@ class BothWays(Case):
             else:
                 self.assertTrue(same(CELL.loads("json", bytes(damaged)), expected), damaged)
 
+    def test_what_needs_an_escape_is_found_wherever_it_stands(self):
+        for odd in ('"', "\\", "\n", "\x00", "\x1f", "\x20", "\x7f", "ÿ", "\u2028", "\U0001f600"):
+            for before in range(36):
+                for after in (0, 1, 7, 8, 15, 16, 17, 40):
+                    text = "b" * before + odd + "a" * after
+                    plain = json.dumps(text, ensure_ascii=False).encode()
+                    self.assertEqual(dumps("json", text), plain)
+                    self.assertEqual(dumps("json", {text: text}), b"{%b:%b}" % (plain, plain))
+                    self.assertEqual(CELL.loads("json", plain), text)
+                    self.assertEqual(CELL.loads("json", json.dumps([text, text]).encode()), [text, text])
+
     def test_a_key_that_needs_escapes_is_not_expected_without_them(self):
         for key in ('a"', 'a"b', "a\\", "a\\x", "a\n"):
             like = f'{{"k":1,{json.dumps(key)}:1}}'

@@ -5,7 +5,7 @@
 use super::scan;
 
 /// How many bytes of plain text are copied at a step.
-const STEP: usize = 8;
+const STEP: usize = 16;
 
 /// Where the text is put together; kept from string to string, so that it is filled with zeros only once.
 pub(super) struct Scratch(Vec<u8>);
@@ -54,13 +54,13 @@ impl Scratch {
     /// Copies what comes before the next quote, backslash or control character.
     #[inline]
     fn copy_plain(&mut self, length: &mut usize, rest: &mut &[u8]) -> Result<(), &'static str> {
-        while let Some(word) = rest.first_chunk::<STEP>() {
+        while let Some(block) = rest.first_chunk::<STEP>() {
             let Some(place) = self.0.get_mut(*length..).and_then(|free| free.first_chunk_mut()) else {
                 self.grow(STEP)?;
                 continue;
             };
-            *place = *word;
-            let plain = scan::plain_in_word(u64::from_le_bytes(*word));
+            *place = *block;
+            let plain = scan::plain_in_block(block);
             *length += plain;
             *rest = rest.get(plain..).unwrap_or_default();
             if plain < STEP {

@@ -24,6 +24,19 @@ impl<'a> Writer<'a> {
     fn escaped(&mut self, utf8: &[u8]) -> Done {
         self.output.array(*b"\"")?;
         let mut rest = utf8;
+        while let Some(block) = rest.first_chunk() {
+            // What of the block is to be escaped is written over by what comes next.
+            let plain = scan::plain_in_block(block);
+            self.output.part(block, plain)?;
+            rest = match block.get(plain) {
+                Some(byte) => {
+                    self.escape(*byte)?;
+                    rest.get(plain + 1..)
+                }
+                None => rest.get(plain..),
+            }
+            .unwrap_or_default();
+        }
         while let Some((plain, stop)) = rest.split_at_checked(scan::plain_prefix(rest)) {
             self.output.slice(plain)?;
             let Some((byte, after)) = stop.split_first() else { break };

@@ -44,20 +44,34 @@ impl<'a> Output<'a> {
     /// Appends `before` and a key.
     #[inline]
     pub(super) fn printed<const B: usize>(&mut self, before: [u8; B], key: &Printed) -> Done {
-        match self.printed_short(before, key) {
+        match self.part_short(before, &key.place, key.length) {
             Some(()) => Ok(()),
             None => self.around_long(&before, key.bytes(), &[]),
         }
     }
 
-    /// The same, if the buffer has room for the longest key; else nothing happens.
+    /// Appends the first `length` of `bytes`, at most all.
+    #[inline]
+    pub(super) fn part<const N: usize>(&mut self, bytes: &[u8; N], length: usize) -> Done {
+        match self.part_short([], bytes, length) {
+            Some(()) => Ok(()),
+            None => self.around_long(&[], bytes.get(..length).unwrap_or(bytes), &[]),
+        }
+    }
+
+    /// Appends `before` and the first `length` of `bytes`, if the buffer has room for all; else nothing happens.
     #[inline(always)]
-    fn printed_short<const B: usize>(&mut self, before: [u8; B], key: &Printed) -> Option<()> {
+    fn part_short<const B: usize, const N: usize>(
+        &mut self,
+        before: [u8; B],
+        bytes: &[u8; N],
+        length: usize,
+    ) -> Option<()> {
         let (head, rest) = self.bytes.spare_capacity_mut().split_first_chunk_mut()?;
         *head = *any(&before);
-        *rest.first_chunk_mut()? = *any(&key.place);
+        *rest.first_chunk_mut()? = *any(bytes);
         // SAFETY: at least so many bytes behind the end were stored just now.
-        unsafe { self.bytes.set_len(self.bytes.len() + B + key.bytes().len()) };
+        unsafe { self.bytes.set_len(self.bytes.len() + B + length.min(N)) };
         Some(())
     }
 

@@ -31,7 +31,7 @@ struct Kept {
 pub(super) struct Printed {
     /// Its bytes and what fills the place up.
     pub(super) place: [u8; LONGEST],
-    length: usize,
+    pub(super) length: usize,
 }
 
 impl Printed {

@@ -36,12 +36,6 @@ fn plain_prefix_by_words(bytes: &[u8]) -> usize {
     passed + rest.iter().position(|byte| is_stop(*byte)).unwrap_or(rest.len())
 }
 
-/// How many of the eight bytes of `word`, from the lowest on, are plain.
-#[inline]
-pub(super) fn plain_in_word(word: u64) -> usize {
-    first(stops(word))
-}
-
 /// Whether all of `bytes` is plain. What is looked at last overlaps what was before.
 #[inline]
 pub(super) fn is_plain(bytes: &[u8]) -> bool {
@@ -71,7 +65,7 @@ fn is_plain_block(block: &[u8; 16]) -> bool {
 /// How many bytes at the start of `block` are plain.
 #[cfg(target_arch = "x86_64")]
 #[inline]
-fn plain_in_block(block: &[u8; 16]) -> usize {
+pub(super) fn plain_in_block(block: &[u8; 16]) -> usize {
     use std::arch::x86_64::{
         _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
     };
@@ -91,7 +85,7 @@ fn plain_in_block(block: &[u8; 16]) -> usize {
 /// How many bytes at the start of `block` are plain.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
-fn plain_in_block(block: &[u8; 16]) -> usize {
+pub(super) fn plain_in_block(block: &[u8; 16]) -> usize {
     plain_prefix_by_words(block)
 }
 

@@ -288,6 +288,7 @@ class Reading(Case):
             (b"[1,]", "expected a value at byte 3", "[1]"),
             (b"[1 2]", "expected ',' or ']' at byte 3", ""),
             (b"{1:2}", "expected a key in quotes at byte 1", ""),
+            (b'{"\xff":[1,}', "a string is not valid UTF-8", ""),
             (b'{"a" 1}', "expected ':' at byte 5", ""),
             (b'{"a":1,}', "expected a key in quotes at byte 7", ""),
             (b'{"a":1', "expected ',' or '}' at byte 6", ""),

@@ -4,6 +4,8 @@ than they hold; values whose code changes, raises, lies or calls the codec again
 None of it may crash the process, lose a reference or come out as anything but a value or a `CodecError`.
 """
 
+import concurrent.futures
+import dataclasses
 import datetime
 import decimal
 import enum
@@ -200,6 +202,27 @@ class Values(Case):
         finally:
             gc.set_threshold(*threshold)
         self.assertEqual((failures, len(finalised) > 50, all(finalised)), ([], True, True))
+
+    def test_a_write_inside_a_write_and_writes_in_threads_are_right(self):
+        def value(inner):
+            return [{f"key{number % 40}": inner, "after": number, str(number): [number]} for number in range(60)]
+
+        within = value(None)
+        expected = {form: dumps(form, within) for form in FORMATS}
+
+        @dataclasses.dataclass
+        class Writes:
+            right: bool
+
+        Writes.right = property(lambda _: all(dumps(form, within) == expected[form] for form in FORMATS))
+        whole = {form: dumps(form, value({"right": True})) for form in FORMATS}
+
+        def work(_):
+            writes = object.__new__(Writes)
+            return all(dumps(form, value(writes)) == whole[form] for form in FORMATS for _ in range(5))
+
+        with concurrent.futures.ThreadPoolExecutor(4) as threads:
+            self.assertEqual(list(threads.map(work, range(4))), [True] * 4)
 
     def test_no_reference_is_lost_or_kept(self):
         class Sentinel:

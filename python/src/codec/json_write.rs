@@ -27,7 +27,7 @@ impl<'a> Writer<'a> {
         while let Some(block) = rest.first_chunk() {
             // What of the block is to be escaped is written over by what comes next.
             let plain = scan::plain_in_block(block);
-            self.output.part(block, plain)?;
+            self.output.part([], block, plain)?;
             rest = match block.get(plain) {
                 Some(byte) => {
                     self.escape(*byte)?;
@@ -129,7 +129,8 @@ impl<'a> Sink<'a> for Writer<'a> {
 
     #[inline]
     fn kept_key(&mut self, first: bool, printed: &Printed) -> Done {
-        if first { self.output.printed([], printed) } else { self.output.printed(*b",", printed) }
+        let Printed { bytes, length } = printed;
+        if first { self.output.part([], bytes, *length) } else { self.output.part(*b",", bytes, *length) }
     }
 
     #[inline]
@@ -142,7 +143,7 @@ impl<'a> Sink<'a> for Writer<'a> {
         &mut self.output
     }
 
-    fn printed() -> &'static printed::Cache {
+    fn key_cache() -> &'static printed::Cache {
         static KEYS: printed::Cache = printed::Cache::new();
         &KEYS
     }

@@ -28,7 +28,7 @@ struct Kept {
     name: Name,
     key: Py<PyAny>,
     text: Text,
-    /// The place of the key that came after this one the last time.
+    /// The place of the key that came after this one the last time, or may.
     next: usize,
 }
 
@@ -52,7 +52,7 @@ struct Name {
 /// of this one that a finaliser has interrupted).
 pub(super) struct Keys<'a> {
     cache: Option<MutexGuard<'a, Cache>>,
-    /// The place of the key that was read last; [`PLACES`] before the first.
+    /// The place of the key that was read last, but for those that are not kept; [`PLACES`] before the first.
     last: usize,
     /// The place of the key that is expected.
     next: usize,
@@ -70,7 +70,8 @@ pub(super) fn with<T>(read: impl FnOnce(&mut Keys<'_>) -> T) -> T {
 }
 
 impl Keys<'_> {
-    /// The key that is expected, if `rest` begins with it in quotes and a colon, and what follows that.
+    /// The key that is expected, if `rest` begins with it in quotes and a colon, and what follows that. The end of a text is
+    /// never expected: what is compared at once is of fixed size.
     #[inline]
     pub(super) fn expected<'a, 'py>(
         &mut self,
@@ -132,6 +133,7 @@ impl Keys<'_> {
             return Ok(None);
         };
         if !place.as_ref().is_some_and(|kept| kept.name.is(name)) {
+            // Where a key was added, the one that was expected in its place mostly comes next.
             let (text, next) = (Text::of(key), self.next);
             *place = Some(Kept { name, key: object::text(py, key)?.unbind(), text, next });
         }

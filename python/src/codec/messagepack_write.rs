@@ -138,7 +138,7 @@ impl<'a> Sink<'a> for Writer<'a> {
 
     #[inline]
     fn kept_key(&mut self, _first: bool, printed: &Printed) -> Done {
-        self.output.printed([], printed)
+        self.output.part([], &printed.bytes, printed.length)
     }
 
     #[inline]
@@ -151,7 +151,7 @@ impl<'a> Sink<'a> for Writer<'a> {
         &mut self.output
     }
 
-    fn printed() -> &'static printed::Cache {
+    fn key_cache() -> &'static printed::Cache {
         static KEYS: printed::Cache = printed::Cache::new();
         &KEYS
     }

@@ -1,7 +1,8 @@
 //! Thin wrappers around the C API: making exact built-in objects, and looking into them without counting references.
 //!
-//! The codec's `unsafe` is here, but for `walk`, which calls [`next_entry`] and [`Sequence::item`] and says why it may,
-//! `output`, which sets a length, and `scan`, which names instructions. What an object means for a payload is not decided here.
+//! The codec's `unsafe` is here, but for `walk`, which calls [`next_entry`] and [`Sequence::item`] and says why it
+//! may, `output`, which stores bytes where nothing was written before, and `scan`, which names instructions. What an
+//! object means for a payload is not decided here.
 
 use super::MAX_DEPTH;
 use super::fault::{Done, Fault};

@@ -4,7 +4,6 @@
 //! stored as a few words. What the bytes mean is the two writers' business.
 
 use super::fault::{Done, Fault};
-use super::printed::Printed;
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -41,25 +40,21 @@ impl<'a> Output<'a> {
         self.bytes.get(length..).unwrap_or_default()
     }
 
-    /// Appends `before` and a key.
+    /// Appends `before` and the first `length` of `bytes`, at most all.
     #[inline]
-    pub(super) fn printed<const B: usize>(&mut self, before: [u8; B], key: &Printed) -> Done {
-        match self.part_short(before, &key.place, key.length) {
+    pub(super) fn part<const B: usize, const N: usize>(
+        &mut self,
+        before: [u8; B],
+        bytes: &[u8; N],
+        length: usize,
+    ) -> Done {
+        match self.part_short(before, bytes, length) {
             Some(()) => Ok(()),
-            None => self.around_long(&before, key.bytes(), &[]),
+            None => self.around_long(&before, bytes.get(..length).unwrap_or(bytes), &[]),
         }
     }
 
-    /// Appends the first `length` of `bytes`, at most all.
-    #[inline]
-    pub(super) fn part<const N: usize>(&mut self, bytes: &[u8; N], length: usize) -> Done {
-        match self.part_short([], bytes, length) {
-            Some(()) => Ok(()),
-            None => self.around_long(&[], bytes.get(..length).unwrap_or(bytes), &[]),
-        }
-    }
-
-    /// Appends `before` and the first `length` of `bytes`, if the buffer has room for all; else nothing happens.
+    /// The same, if the buffer has room for all of `bytes`; else nothing happens.
     #[inline(always)]
     fn part_short<const B: usize, const N: usize>(
         &mut self,

@@ -1,8 +1,8 @@
 //! A small cache of keys as a format prints them: values that follow each other have the same few keys, and one that is
 //! met again costs a comparison of addresses and a copy of fixed size.
 //!
-//! Only keys are kept, never values, and a fixed number of them. A `str` that is kept cannot change, nor can another
-//! object come to stand at its address.
+//! Only keys are kept, never values, and a fixed number of them, also when the value has gone: the next one of a cell
+//! mostly has the same. A `str` that is kept cannot change, nor can another object come to stand at its address.
 
 use super::object::{self, Kind};
 use pyo3::{Borrowed, Py, PyAny};
@@ -26,24 +26,17 @@ struct Kept {
     printed: Printed,
 }
 
-/// A key as it is printed.
-#[derive(Clone, Copy)]
+/// A key as it is printed: the first `length` of `bytes`.
 pub(super) struct Printed {
-    /// Its bytes and what fills the place up.
-    pub(super) place: [u8; LONGEST],
+    pub(super) bytes: [u8; LONGEST],
     pub(super) length: usize,
 }
 
 impl Printed {
-    fn of(bytes: &[u8]) -> Option<Self> {
-        let mut place = [0; LONGEST];
-        place.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(Self { place, length: bytes.len() })
-    }
-
-    #[inline]
-    pub(super) fn bytes(&self) -> &[u8] {
-        self.place.get(..self.length).unwrap_or(&self.place)
+    fn of(key: &[u8]) -> Option<Self> {
+        let mut bytes = [0; LONGEST];
+        bytes.get_mut(..key.len())?.copy_from_slice(key);
+        Some(Self { bytes, length: key.len() })
     }
 }
 

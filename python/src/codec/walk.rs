@@ -45,13 +45,13 @@ pub(super) trait Sink<'a> {
     /// Where it is printed.
     fn output(&mut self) -> &mut Output<'a>;
     /// Keys that this format has printed.
-    fn printed() -> &'static printed::Cache;
+    fn key_cache() -> &'static printed::Cache;
 }
 
 /// Writes `value` to `sink`.
 pub(super) fn walk<'a, S: Sink<'a>>(value: &Bound<'_, PyAny>, sink: S) -> Done {
     let (known, depth) = (Known::new(value.py()), Depth::new(value.py()));
-    let mut walk = Walk { sink, known, depth, keys: S::printed().open() };
+    let mut walk = Walk { sink, known, depth, keys: S::key_cache().open() };
     walk.value(value.as_borrowed())?;
     walk.sink.output().finish()
 }
@@ -168,9 +168,10 @@ impl<'a, 'py, S: Sink<'a>> Walk<'py, S> {
             let name = object::type_name(&key.to_owned());
             return Err(Fault::here(format!("a key is not a string but {name}")));
         }
+        let utf8 = object::utf8(key)?;
         self.sink.item(first)?;
         let before = self.sink.output().length();
-        self.sink.key(object::utf8(key)?)?;
+        self.sink.key(utf8)?;
         self.keys.keep(key, self.sink.output().since(before));
         Ok(())
     }

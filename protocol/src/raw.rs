@@ -107,11 +107,20 @@ fn read_json<'a, T: Deserialize<'a>>(bytes: &'a [u8], root: &str) -> Result<T, P
 }
 
 fn read_message_pack<'a, T: Deserialize<'a>>(bytes: &'a [u8], root: &str) -> Result<T, Problem> {
-    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
-    deserializer.set_max_depth(DEEPEST * 2);
+    let limited = || {
+        let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+        deserializer.set_max_depth(DEEPEST * 2);
+        deserializer
+    };
+    let mut deserializer = limited();
+    if let Ok(value) = T::deserialize(&mut deserializer)
+        && at_end(&mut deserializer)
+    {
+        return Ok(value);
+    }
+    deserializer = limited();
     match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
         Err(error) => Err(Problem::at(root, &error.path().to_string(), &error.inner().to_string())),
-        Ok(value) if at_end(&mut deserializer) => Ok(value),
         Ok(_) => Err(Problem::new(root, "more than one value")),
     }
 }

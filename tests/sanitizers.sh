@@ -9,7 +9,7 @@ target="${CARGO_TARGET_DIR:-$PWD/target}"
 
 # AddressSanitizer itself gives up where memory runs out, and that is what test_failures.py is about.
 # The debug interpreter runs it.
-address=(codec codec_hostile pipe calls async actions lock refusals capabilities syscalls references)
+address=(codec codec_keys codec_hostile pipe calls async actions lock refusals capabilities syscalls references)
 debug=("${address[@]}" failures)
 
 under_address() {

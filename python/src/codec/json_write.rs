@@ -18,8 +18,7 @@ impl<'a> Writer<'a> {
         Self { output }
     }
 
-    /// A string that has something to escape.
-    #[cold]
+    /// A string that has something to escape, as HTML mostly has.
     #[inline(never)]
     fn escaped(&mut self, utf8: &[u8]) -> Done {
         self.output.array(*b"\"")?;

@@ -352,6 +352,22 @@ proptest! {
 }
 
 #[test]
+fn a_script_whose_place_somebody_has_taken_keeps_its_own_or_gets_another() {
+    // The node ends between the store and the file, and somebody puts another file there. After how many waits that is depends
+    // on how soon other threads are done.
+    for (waits, renames) in (1..12).flat_map(|waits| [(waits, true), (waits, false)]).cycle().take(400) {
+        let mut world = World::new();
+        world.ask(&Ask::Create(Some(1)), None).unwrap().unwrap();
+        let ask = if renames { Ask::Rename(0, 0) } else { Ask::Create(Some(0)) };
+        let _killed = world.ask(&ask, Some(waits));
+        drop(all(world.library.alone()).unwrap());
+        let taken = if renames { Edit::Save(0) } else { Edit::Move(1, 0) };
+        world.edit(&taken);
+        world.settle();
+    }
+}
+
+#[test]
 fn both_sides_changed_is_a_conflict_that_keeps_both() {
     // The node ends between the store and the file, and somebody edits the file before it starts again. After how many waits
     // that is depends on how soon other threads are done.

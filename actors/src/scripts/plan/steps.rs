@@ -118,7 +118,9 @@ pub fn compare(
         })
         .collect();
     let (taken, compared) = (HashSet::new(), Compared::default());
-    let mut round = Round { project: &files.project, now, taken, patient, compared };
+    let names = files.seen.iter().map(|seen| &seen.file).chain(files.errors.iter().map(|error| &error.file));
+    let names = names.cloned().collect();
+    let mut round = Round { project: &files.project, now, taken, names, patient, compared };
     round.all(decided, owners.iter().zip(&files.seen), new_id);
     round.compared
 }
@@ -148,6 +150,8 @@ struct Round<'a> {
     now: u64,
     /// Slugs that are not free.
     taken: HashSet<String>,
+    /// Names in the folder that are not free.
+    names: HashSet<String>,
     patient: bool,
     compared: Compared,
 }
@@ -212,6 +216,18 @@ impl Round<'_> {
         wait
     }
 
+    /// Where a script's text is written that is to lie in `to`: where it lies now, or under a name with a number, if somebody
+    /// has put another file there.
+    fn place(&mut self, from: Option<&str>, to: &str) -> String {
+        if from == Some(to) || self.names.insert(to.to_owned()) {
+            return to.to_owned();
+        }
+        let stem = to.strip_suffix(".py").unwrap_or(to);
+        let mut numbered = (2_u32..).map(|n| format!("{stem}_{n}.py"));
+        let free = || numbered.find(|name| self.names.insert(name.clone())).unwrap_or_else(|| to.to_owned());
+        from.map_or_else(free, str::to_owned)
+    }
+
     /// A script that keeps its slug.
     fn stay(&mut self, script: &Script, seen: Option<&Seen>, action: &Action) {
         match (action, seen) {
@@ -222,8 +238,12 @@ impl Round<'_> {
             (Action::WriteFile { .. }, Some(seen)) if self.must_wait(seen) => {}
             (Action::WriteFile { from, to }, seen) => {
                 let expected = seen.map(|seen| seen.hash.clone());
-                let order = FileOrder { from: from.clone(), to: to.clone(), expected };
-                self.compared.steps.push(Step { file: Some(order), ..Step::of(script.clone()) });
+                let place = self.place(from.as_deref(), to);
+                let file = if place == *to { &script.file } else { &place }.clone();
+                let order = FileOrder { from: from.clone(), to: place, expected };
+                self.compared
+                    .steps
+                    .push(Step { file: Some(order), ..Step::of(Script { file, ..script.clone() }) });
             }
             (Action::Settle, Some(seen)) => {
                 let base = Some(Base { file: seen.file.clone(), hash: seen.hash.clone() });

@@ -5,6 +5,7 @@
 //! reader. Frames, schemas and the meaning of a value do not live here, and nothing here does I/O.
 
 use pyo3::prelude::*;
+use std::sync::{Mutex, MutexGuard, TryLockError};
 
 mod convert;
 mod digits;
@@ -33,6 +34,9 @@ pub(crate) const MAX_DIGITS: usize = 4300;
 
 /// MessagePack's extension type of an integer beyond 64 bits: its decimal digits in ASCII.
 const BIG_INTEGER: u8 = 1;
+
+static JSON_KEYS: printed::Cache = printed::Cache::new();
+static MESSAGE_PACK_KEYS: printed::Cache = printed::Cache::new();
 
 /// Why a payload could not be read or a value not be written. Neither field ever holds a value of the payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,11 +91,21 @@ pub(crate) fn write(
     let before = out.len();
     let output = output::Output::new(out, max_bytes);
     let done = match format {
-        Format::Json => walk::walk(value, json_write::Writer::new(output)),
-        Format::MessagePack => walk::walk(value, messagepack_write::Writer::new(output)),
+        Format::Json => walk::walk(value, json_write::Writer::new(output), &JSON_KEYS),
+        Format::MessagePack => walk::walk(value, messagepack_write::Writer::new(output), &MESSAGE_PACK_KEYS),
     };
     done.map_err(|fault| {
         out.truncate(before);
         fault.under_root(root)
     })
+}
+
+/// What `cache` holds, if nobody else has it just now: a cache is never waited for.
+fn opened<T>(cache: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match cache.try_lock() {
+        Ok(guard) => Some(guard),
+        // Every state of a cache is a good one, also the one that a panic left.
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }

@@ -4,7 +4,7 @@
 
 use super::fault::Done;
 use super::output::Output;
-use super::printed::{self, Printed};
+use super::printed::Printed;
 use super::scan;
 use super::walk::Sink;
 
@@ -140,10 +140,5 @@ impl<'a> Sink<'a> for Writer<'a> {
     #[inline]
     fn output(&mut self) -> &mut Output<'a> {
         &mut self.output
-    }
-
-    fn key_cache() -> &'static printed::Cache {
-        static KEYS: printed::Cache = printed::Cache::new();
-        &KEYS
     }
 }

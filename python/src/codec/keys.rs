@@ -9,7 +9,7 @@ use super::fault::{Done, Fault};
 use super::object::{self, Made};
 use super::scan;
 use pyo3::{Bound, Py, PyAny, Python};
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::sync::{Mutex, MutexGuard};
 
 /// How many keys are kept; a key's place follows from its bytes, and the later one takes it.
 const PLACES: usize = 512;
@@ -60,13 +60,7 @@ pub(super) struct Keys<'a> {
 
 /// Runs `read` with the cache, never waiting for it.
 pub(super) fn with<T>(read: impl FnOnce(&mut Keys<'_>) -> T) -> T {
-    let cache = match CACHE.try_lock() {
-        Ok(guard) => Some(guard),
-        // Every state of the cache is a good one, also the one that a panic left.
-        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
-    };
-    read(&mut Keys { cache, last: PLACES, next: PLACES })
+    read(&mut Keys { cache: super::opened(&CACHE), last: PLACES, next: PLACES })
 }
 
 impl Keys<'_> {

@@ -5,7 +5,7 @@
 use super::BIG_INTEGER;
 use super::fault::{Done, Fault};
 use super::output::Output;
-use super::printed::{self, Printed};
+use super::printed::Printed;
 use super::walk::Sink;
 
 /// A [`Sink`] of MessagePack.
@@ -149,10 +149,5 @@ impl<'a> Sink<'a> for Writer<'a> {
     #[inline]
     fn output(&mut self) -> &mut Output<'a> {
         &mut self.output
-    }
-
-    fn key_cache() -> &'static printed::Cache {
-        static KEYS: printed::Cache = printed::Cache::new();
-        &KEYS
     }
 }

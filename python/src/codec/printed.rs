@@ -7,7 +7,7 @@
 use super::object::{self, Kind};
 use pyo3::{Borrowed, Py, PyAny};
 use std::ptr;
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::sync::{Mutex, MutexGuard};
 
 /// How many pairs of keys are kept of each format; which pair a key belongs to follows from its address, and the latest
 /// two are kept there.
@@ -51,12 +51,7 @@ impl Cache {
 
     /// Opens the cache, never waiting for it.
     pub(super) fn open(&'static self) -> Keys {
-        Keys(match self.0.try_lock() {
-            Ok(guard) => Some(guard),
-            // Every state of the cache is a good one, also the one that a panic left.
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        })
+        Keys(super::opened(&self.0))
     }
 }
 

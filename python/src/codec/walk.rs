@@ -44,14 +44,16 @@ pub(super) trait Sink<'a> {
     fn end_dict(&mut self) -> Done;
     /// Where it is printed.
     fn output(&mut self) -> &mut Output<'a>;
-    /// Keys that this format has printed.
-    fn key_cache() -> &'static printed::Cache;
 }
 
-/// Writes `value` to `sink`.
-pub(super) fn walk<'a, S: Sink<'a>>(value: &Bound<'_, PyAny>, sink: S) -> Done {
+/// Writes `value` to `sink`; `printed` are keys as its format prints them.
+pub(super) fn walk<'a, S: Sink<'a>>(
+    value: &Bound<'_, PyAny>,
+    sink: S,
+    printed: &'static printed::Cache,
+) -> Done {
     let (known, depth) = (Known::new(value.py()), Depth::new(value.py()));
-    let mut walk = Walk { sink, known, depth, keys: S::key_cache().open() };
+    let mut walk = Walk { sink, known, depth, keys: printed.open() };
     walk.value(value.as_borrowed())?;
     walk.sink.output().finish()
 }

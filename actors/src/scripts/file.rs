@@ -216,5 +216,12 @@ pub fn slug_of_file(file: &str) -> String {
     slug(file.strip_suffix(".py").unwrap_or(file))
 }
 
+/// `wanted`, or the first of `wanted_2`, `wanted_3` … that is free.
+pub fn free(wanted: &str, mut is_free: impl FnMut(&str) -> bool) -> String {
+    let numbered = (2_u32..).map(|n| format!("{wanted}_{n}"));
+    let mut names = std::iter::once(wanted.to_owned()).chain(numbered);
+    names.find(|name| is_free(name)).unwrap_or_else(|| wanted.to_owned())
+}
+
 #[cfg(test)]
 mod tests;

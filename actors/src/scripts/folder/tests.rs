@@ -1,6 +1,7 @@
 //! What of a folder is read, and how files are written while others write them too.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::write::{Order, Outcome, carry_out, clear_drafts};
 use super::*;
@@ -148,38 +149,54 @@ fn many_files_are_written_like_few() {
     assert_eq!(std::fs::read_to_string(root.path().join("n7.py")).unwrap(), "mine");
 }
 
-#[test]
-fn a_save_at_the_same_moment_is_never_lost() {
+/// An editor saves by renaming, 2,000 times, while we try to replace what was read last. After every few saves it looks whether
+/// the last one has stayed, or was replaced by one who knew it.
+fn saves_at_the_same_moment(save: impl Fn(u32) -> Vec<u8> + Sync) {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("a.py");
-    std::fs::write(&path, "save 0").unwrap();
-    let done = std::sync::atomic::AtomicBool::new(false);
+    std::fs::write(&path, save(0)).unwrap();
+    let (done, tries) = (AtomicBool::new(false), AtomicU32::new(0));
     std::thread::scope(|scope| {
-        let (path, done, folder) = (&path, &done, root.path());
-        // An editor that saves by renaming, and holds that what it saved last is there or was knowingly replaced.
-        scope.spawn(move || {
-            for n in 1..2_000 {
+        let (path, done, tries, folder, save) = (&path, &done, &tries, root.path(), &save);
+        let stays = move |n| {
+            // One that has begun meanwhile, and one that begins after the save.
+            let enough = tries.load(Ordering::SeqCst) + 2;
+            while tries.load(Ordering::SeqCst) < enough {
+                std::thread::yield_now();
+            }
+            let there = std::fs::read(path).unwrap();
+            there == b"ours" || there == save(n)
+        };
+        let editor = scope.spawn(move || {
+            let lost = (1..=2_000).find(|n| {
                 let draft = folder.join(".editor");
-                std::fs::write(&draft, format!("save {n}")).unwrap();
+                std::fs::write(&draft, save(*n)).unwrap();
                 std::fs::rename(&draft, path).unwrap();
-            }
-            done.store(true, std::sync::atomic::Ordering::SeqCst);
+                n.is_multiple_of(5) && !stays(*n)
+            });
+            done.store(true, Ordering::SeqCst);
+            lost
         });
-        let (mut replaced, mut refused) = (0, 0);
-        while !done.load(std::sync::atomic::Ordering::SeqCst) {
-            let known = std::fs::read_to_string(path).unwrap();
-            match carry_out(folder, &[order("a.py", Some(&known), Some("ours"))]).remove(0) {
-                Outcome::Done => replaced += 1,
-                Outcome::Changed => refused += 1,
-                Outcome::Failed(why) => panic!("{why}"),
-            }
+        let mut failed = None;
+        while !done.load(Ordering::SeqCst) {
+            let known = String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+            let outcome = carry_out(folder, &[order("a.py", Some(&known), Some("ours"))]).remove(0);
+            failed = failed.or(Some(outcome).filter(|outcome| matches!(outcome, Outcome::Failed(_))));
+            tries.fetch_add(1, Ordering::SeqCst);
         }
-        println!("{replaced} replaced, {refused} refused");
+        assert_eq!((editor.join().unwrap(), failed), (None, None), "the save that is gone, and what failed");
     });
-    // Whoever came last, the file is whole and nothing else lies about.
-    let last = std::fs::read_to_string(&path).unwrap();
-    assert!(last == "ours" || last == "save 1999", "{last}");
     assert_eq!(names(root.path()), ["a.py"]);
+}
+
+#[test]
+fn a_save_at_the_same_moment_is_never_lost() {
+    saves_at_the_same_moment(|n| format!("save {n}").into_bytes());
+}
+
+#[test]
+fn a_save_of_what_is_no_text_is_never_lost_either() {
+    saves_at_the_same_moment(|n| [b"\xff", n.to_string().as_bytes()].concat());
 }
 
 #[test]

@@ -9,11 +9,11 @@ use std::path::Path;
 
 use protocol::envelope::Project;
 use rustix::fs::{
-    AtFlags, Mode, OFlags, RenameFlags, fchmod, mkdirat, openat, renameat, renameat_with, unlinkat,
+    AtFlags, Mode, OFlags, RenameFlags, fchmod, mkdirat, openat, renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 
-use super::{open_beneath, open_plain, read_file, root_of};
+use super::{Stamp, open_beneath, open_plain, read_file, root_of, stamp_of};
 use crate::store::objects::hash;
 
 /// Names of files that are being written begin with this; a crash can leave one.
@@ -21,7 +21,7 @@ pub const DRAFT: &str = ".callboard-";
 /// From this many files on, the file system is synced once instead of each file.
 const MANY: usize = 16;
 /// How often two can save a file at the same time before we give way.
-const ROUNDS: usize = 1_000;
+const ROUNDS: usize = 10_000;
 
 /// What is to happen to one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,13 +197,17 @@ fn exchange(folder: BorrowedFd<'_>, draft: &str, name: &str, expected: &str) -> 
 /// Somebody saved in the meantime. What lies under the draft's name is theirs and goes back; if what comes out then is not what
 /// was put in, they have saved once more, and that goes back in its turn.
 fn put_back(folder: BorrowedFd<'_>, draft: &str, name: &str, ours: String) -> std::io::Result<()> {
-    let text_of = |name: &str| read_file(folder, name).ok().map(|(text, _)| hash(text.as_bytes()));
-    let mut put_in = Some(ours);
+    let mut put_in = Some(Content::Text(ours));
+    let mut theirs = content(folder, draft);
     for _ in 0..ROUNDS {
-        let theirs = text_of(draft);
         match renameat_with(folder, draft, folder, name, RenameFlags::EXCHANGE) {
-            Ok(()) if text_of(draft) == put_in => return Ok(()),
-            Ok(()) => put_in = theirs,
+            Ok(()) => {
+                let came_out = content(folder, draft);
+                if came_out == put_in {
+                    return Ok(());
+                }
+                put_in = std::mem::replace(&mut theirs, came_out);
+            }
             Err(Errno::NOENT) => {
                 return match renameat_with(folder, draft, folder, name, RenameFlags::NOREPLACE) {
                     Err(Errno::EXIST) => keep(folder, draft),
@@ -217,6 +221,23 @@ fn put_back(folder: BorrowedFd<'_>, draft: &str, name: &str, ours: String) -> st
         }
     }
     keep(folder, draft)
+}
+
+/// What tells a file from one that was saved over it.
+#[derive(PartialEq, Eq)]
+enum Content {
+    /// SHA-256 of its text.
+    Text(String),
+    /// Of what has no text for us (another encoding, too large, a link), without the time at which it got its name.
+    Other(Stamp),
+}
+
+fn content(folder: BorrowedFd<'_>, name: &str) -> Option<Content> {
+    if let Ok((text, _)) = read_file(folder, name) {
+        return Some(Content::Text(hash(text.as_bytes())));
+    }
+    let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    Some(Content::Other(Stamp { changed: (0, 0), ..stamp_of(&stat) }))
 }
 
 /// Removes `name`, unless it has another text than the expected one.

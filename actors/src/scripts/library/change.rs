@@ -70,7 +70,7 @@ impl Library {
         let taken = |slug: &str| index.project(project).is_some_and(|project| project.bearer(slug).is_some());
         let slug = match &wanted.slug {
             Some(slug) => Some(file::slug(slug)).filter(|slug| !taken(slug)).ok_or(Refused::SlugTaken)?,
-            None => free(&file::slug(wanted.title.as_deref().unwrap_or_default()), taken),
+            None => file::free(&file::slug(wanted.title.as_deref().unwrap_or_default()), |slug| !taken(slug)),
         };
         let body = wanted.body.clone().unwrap_or_default();
         let mut record = file::describe(project, &slug, Id::generate(), &file::parts(""), None);
@@ -310,13 +310,6 @@ impl Library {
         self.events.borrow_mut().push(Event::Changed(changed.clone()));
         Ok(changed)
     }
-}
-
-/// `wanted`, or the first of `wanted_2`, `wanted_3` … that is free.
-fn free(wanted: &str, taken: impl Fn(&str) -> bool) -> String {
-    let numbered = (2_u32..).map(|n| format!("{wanted}_{n}"));
-    let mut slugs = std::iter::once(wanted.to_owned()).chain(numbered);
-    slugs.find(|slug| !taken(slug)).unwrap_or_else(|| wanted.to_owned())
 }
 
 fn apply(record: &mut Record, changes: &Changes) {

@@ -202,11 +202,7 @@ impl Round<'_> {
 
     /// A free slug made of `wanted`.
     fn claim(&mut self, wanted: &str) -> String {
-        let numbered = (2_u32..).map(|n| format!("{wanted}_{n}"));
-        let mut slugs = std::iter::once(wanted.to_owned()).chain(numbered);
-        let free = slugs.find(|slug| !self.taken.contains(slug)).unwrap_or_else(|| wanted.to_owned());
-        self.taken.insert(free.clone());
-        free
+        file::free(wanted, |slug| self.taken.insert(slug.to_owned()))
     }
 
     /// Whether a file is not to be written yet.
@@ -219,13 +215,14 @@ impl Round<'_> {
     /// Where a script's text is written that is to lie in `to`: where it lies now, or under a name with a number, if somebody
     /// has put another file there.
     fn place(&mut self, from: Option<&str>, to: &str) -> String {
-        if from == Some(to) || self.names.insert(to.to_owned()) {
-            return to.to_owned();
+        match from {
+            Some(from) if from == to || !self.names.insert(to.to_owned()) => from.to_owned(),
+            Some(_) => to.to_owned(),
+            None => {
+                let stem = to.strip_suffix(".py").unwrap_or(to);
+                file::free(stem, |stem| self.names.insert(format!("{stem}.py"))) + ".py"
+            }
         }
-        let stem = to.strip_suffix(".py").unwrap_or(to);
-        let mut numbered = (2_u32..).map(|n| format!("{stem}_{n}.py"));
-        let free = || numbered.find(|name| self.names.insert(name.clone())).unwrap_or_else(|| to.to_owned());
-        from.map_or_else(free, str::to_owned)
     }
 
     /// A script that keeps its slug.
@@ -241,9 +238,8 @@ impl Round<'_> {
                 let place = self.place(from.as_deref(), to);
                 let file = if place == *to { &script.file } else { &place }.clone();
                 let order = FileOrder { from: from.clone(), to: place, expected };
-                self.compared
-                    .steps
-                    .push(Step { file: Some(order), ..Step::of(Script { file, ..script.clone() }) });
+                let script = Script { file, ..script.clone() };
+                self.compared.steps.push(Step { file: Some(order), ..Step::of(script) });
             }
             (Action::Settle, Some(seen)) => {
                 let base = Some(Base { file: seen.file.clone(), hash: seen.hash.clone() });

@@ -1,11 +1,14 @@
 //! One call as handlers see it, and its deadline. How it came in and how its answer goes out is the bus's business.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use protocol::envelope::{Project, RequestId, Token};
 use protocol::failure::{Cancelled, Stage, Timeout};
 use protocol::stream::Channel;
@@ -107,14 +110,14 @@ pub enum Over {
 pub struct Cancel {
     by: OnceLock<By>,
     given_up: OnceLock<()>,
-    told: Notify,
+    told: AtomicWaker,
 }
 
 impl Cancel {
     /// Cancels; the first one who does is named.
     pub fn cancel(&self, by: By) {
         let _already = self.by.set(by);
-        self.told.notify_waiters();
+        self.told.wake();
     }
 
     /// Who cancelled it, if anybody did.
@@ -125,19 +128,19 @@ impl Cancel {
 
     fn give_up(&self) {
         let _already = self.given_up.set(());
-        self.told.notify_waiters();
+        self.told.wake();
     }
 
-    /// Resolves when it need not go on.
-    pub async fn over(&self) -> Over {
-        loop {
-            let told = self.told.notified();
+    /// Resolves when it need not go on. Only one waits for that: who runs the call.
+    pub fn over(&self) -> impl Future<Output = Over> {
+        poll_fn(|context| {
+            self.told.register(context.waker());
             match (self.by(), self.given_up.get()) {
-                (Some(by), _) => return Over::Cancelled(by),
-                (None, Some(())) => return Over::GivenUp,
-                (None, None) => told.await,
+                (Some(by), _) => Poll::Ready(Over::Cancelled(by)),
+                (None, Some(())) => Poll::Ready(Over::GivenUp),
+                (None, None) => Poll::Pending,
             }
-        }
+        })
     }
 }
 
@@ -358,7 +361,7 @@ impl Call {
 }
 
 /// What a handler of an action returns: the encoded data, in the call's format.
-pub type Answer = Result<Vec<u8>, Failure>;
+pub type Answer = Result<Bytes, Failure>;
 
 #[cfg(test)]
 mod tests {

@@ -328,14 +328,14 @@ pub fn failure(format: Format, request_id: &str, failure: Failure, timestamp: ji
 fn head(writer: &mut Writer, request_id: &str, ok: bool) {
     writer.object(4);
     writer.key("requestId");
-    writer.value(request_id);
+    writer.text(request_id);
     writer.key("ok");
     writer.value(&ok);
 }
 
 fn tail(writer: &mut Writer, timestamp: jiff::Timestamp) {
     writer.key("timestamp");
-    writer.value(&format_args!("{timestamp:.3}"));
+    writer.timestamp(timestamp);
     writer.end_object();
 }
 

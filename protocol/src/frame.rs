@@ -12,6 +12,8 @@ pub mod control;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::raw::Reader;
+
 /// Version of the pipe. Node and cell must have the same one; there is no negotiation, they are installed together.
 pub const VERSION: u32 = 2;
 
@@ -177,10 +179,9 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
 /// # Errors
 /// The bytes are not a `T`, or more than one.
 pub fn borrow<'a, T: serde::Deserialize<'a>>(body: &'a [u8]) -> Result<T, Error> {
-    let mut deserializer = rmp_serde::Deserializer::from_read_ref(body);
-    deserializer.set_max_depth(16);
-    let value = T::deserialize(&mut deserializer).map_err(|_| Error::Body)?;
-    if crate::raw::at_end(&mut deserializer) { Ok(value) } else { Err(Error::Body) }
+    let mut reader = Reader::new(body, 16);
+    let value = T::deserialize(&mut reader).map_err(|_| Error::Body)?;
+    if reader.at_end() { Ok(value) } else { Err(Error::Body) }
 }
 
 /// The memory that node and cell share beside the pipe: words at fixed places, little-endian `u64`s unless they say

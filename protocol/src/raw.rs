@@ -3,17 +3,18 @@
 //! What a caller sends is decoded once, in the cell; on the way there a value is a slice of the message it came in.
 //! Writing lives in `writer`.
 
-mod copy;
+mod check;
+mod message_pack;
 mod object;
 
 use std::borrow::Cow;
 
-use serde::de::{self, Deserialize, DeserializeSeed as _, Deserializer};
+use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 use crate::format::Format;
 use crate::problem::Problem;
-use copy::Copy;
-pub(crate) use copy::{put_extension, put_length};
+use check::Check;
+pub(crate) use message_pack::Reader;
 pub use object::{AnyObject, object, optional_object, read_object};
 
 /// Deepest nesting of an ABI value, in containers. JSON parsers of other languages stop at 100 to 1 000;
@@ -24,10 +25,10 @@ pub const DEEPEST: usize = 64;
 pub const BIG_INTEGER: i8 = 1;
 
 /// One encoded value that nobody on the way needs to understand.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Raw<'a> {
     format: Format,
-    bytes: Cow<'a, [u8]>,
+    bytes: &'a [u8],
 }
 
 impl<'a> Raw<'a> {
@@ -35,7 +36,7 @@ impl<'a> Raw<'a> {
     /// whoever gets them reads as one, as a bare payload is.
     #[must_use]
     pub fn trusted(format: Format, bytes: &'a [u8]) -> Self {
-        Self { format, bytes: Cow::Borrowed(bytes) }
+        Self { format, bytes }
     }
 
     /// The encoding of [`Raw::bytes`].
@@ -46,17 +47,17 @@ impl<'a> Raw<'a> {
 
     /// The encoded value.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
-    /// The value's bytes without a copy where they are a part of `message`.
+    /// The value's bytes as a part of `message`.
+    ///
+    /// # Panics
+    /// The value was not read from `message`.
     #[must_use]
     pub fn into_bytes(self, message: &bytes::Bytes) -> bytes::Bytes {
-        match self.bytes {
-            Cow::Borrowed(part) => message.slice_ref(part),
-            Cow::Owned(bytes) => bytes.into(),
-        }
+        message.slice_ref(self.bytes)
     }
 
     /// Reads the value as the object `T`; `root` is its path in messages.
@@ -64,7 +65,7 @@ impl<'a> Raw<'a> {
     /// # Errors
     /// Says where the value is not a `T`.
     pub fn read_object<'b, T: Deserialize<'b>>(&'b self, root: &str) -> Result<T, Problem> {
-        read_object(self.format, &self.bytes, root)
+        read_object(self.format, self.bytes, root)
     }
 
     /// Reads the value as `T`; `root` is its path in messages.
@@ -72,7 +73,7 @@ impl<'a> Raw<'a> {
     /// # Errors
     /// Says where the value is not a `T`.
     pub fn read<'b, T: Deserialize<'b>>(&'b self, root: &str) -> Result<T, Problem> {
-        read(self.format, &self.bytes, root)
+        read(self.format, self.bytes, root)
     }
 }
 
@@ -107,19 +108,13 @@ fn read_json<'a, T: Deserialize<'a>>(bytes: &'a [u8], root: &str) -> Result<T, P
 }
 
 fn read_message_pack<'a, T: Deserialize<'a>>(bytes: &'a [u8], root: &str) -> Result<T, Problem> {
-    let limited = || {
-        let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
-        deserializer.set_max_depth(DEEPEST * 2);
-        deserializer
-    };
-    let mut deserializer = limited();
-    if let Ok(value) = T::deserialize(&mut deserializer)
-        && at_end(&mut deserializer)
+    let mut reader = Reader::new(bytes, DEEPEST * 2);
+    if let Ok(value) = T::deserialize(&mut reader)
+        && reader.at_end()
     {
         return Ok(value);
     }
-    deserializer = limited();
-    match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+    match serde_path_to_error::deserialize::<_, T>(&mut Reader::new(bytes, DEEPEST * 2)) {
         Err(error) => Err(Problem::at(root, &error.path().to_string(), &error.inner().to_string())),
         Ok(_) => Err(Problem::new(root, "more than one value")),
     }
@@ -190,24 +185,35 @@ fn string(bytes: &[u8]) -> (usize, bool) {
     }
 }
 
-/// Whether a MessagePack reader has taken all its input. It does not tell its position; the next marker cannot be
-/// read exactly when nothing is left.
-pub(crate) fn at_end<'de, R: rmp_serde::decode::ReadSlice<'de>>(
-    deserializer: &mut rmp_serde::Deserializer<R>,
-) -> bool {
-    let next = de::IgnoredAny::deserialize(deserializer);
-    matches!(next, Err(rmp_serde::decode::Error::InvalidMarkerRead(_)))
-}
-
 impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
             let value = <&'a serde_json::value::RawValue>::deserialize(deserializer)?;
-            return Ok(Self { format: Format::Json, bytes: Cow::Borrowed(value.get().as_bytes()) });
+            return Ok(Self { format: Format::Json, bytes: value.get().as_bytes() });
         }
-        let mut bytes = Vec::new();
-        Copy(&mut bytes).deserialize(deserializer)?;
-        Ok(Self { format: Format::MessagePack, bytes: Cow::Owned(bytes) })
+        let bytes = deserializer.deserialize_newtype_struct(message_pack::RAW, Slice)?;
+        Ok(Self { format: Format::MessagePack, bytes })
+    }
+}
+
+/// Takes the bytes of a value from [`Reader`].
+struct Slice;
+
+impl<'de> Visitor<'de> for Slice {
+    type Value = &'de [u8];
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("expected a JSON value")
+    }
+
+    fn visit_borrowed_bytes<E: de::Error>(self, value: &'de [u8]) -> Result<&'de [u8], E> {
+        Ok(value)
+    }
+
+    /// What the reader gives where the value is none of JSON: says where.
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<&'de [u8], D::Error> {
+        Check::deserialize(deserializer)?;
+        Err(de::Error::custom("raw values are only read from slices"))
     }
 }
 

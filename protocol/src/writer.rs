@@ -1,10 +1,12 @@
 //! Writes replies and cell inputs piece by piece in either format, so that raw values go in as they came.
 //! Typed values without raw parts are written by serde through [`Writer::value`].
 
+use std::cell::RefCell;
+
 use serde::Serialize;
 
 use crate::format::Format;
-use crate::raw::{self, Raw};
+use crate::raw::{BIG_INTEGER, Raw};
 
 /// An output buffer that knows its format. Containers are opened with their length and closed by `end`,
 /// which JSON needs and MessagePack ignores.
@@ -57,7 +59,7 @@ impl Writer {
 
     /// Writes the key of the next value.
     pub fn key(&mut self, key: &str) {
-        self.value(key);
+        self.text(key);
         if self.format == Format::Json {
             self.out.push(b':');
             self.comma = false;
@@ -78,6 +80,44 @@ impl Writer {
         self.comma = true;
     }
 
+    /// Writes text.
+    pub fn text(&mut self, text: &str) {
+        // No early end: so the compiler looks at many bytes at once.
+        let escaped = |found, byte| found | (byte < b' ') | (byte == b'"') | (byte == b'\\');
+        if self.format != Format::Json || text.bytes().fold(false, escaped) {
+            return self.value(text);
+        }
+        self.separate();
+        self.out.reserve(text.len() + 2);
+        self.out.push(b'"');
+        self.out.extend_from_slice(text.as_bytes());
+        self.out.push(b'"');
+        self.comma = true;
+    }
+
+    /// Writes a moment as text, RFC 3339 in UTC with milliseconds.
+    pub fn timestamp(&mut self, at: jiff::Timestamp) {
+        thread_local! {
+            /// The text of the second that was written last, which most moments share with the one before.
+            static SECOND: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+        }
+        if at < jiff::Timestamp::UNIX_EPOCH {
+            // Its fraction counts down.
+            return self.text(&format!("{at:.3}"));
+        }
+        let millis = at.subsec_millisecond().unsigned_abs();
+        SECOND.with_borrow_mut(|(second, text)| {
+            if *second != at.as_second() {
+                (*second, *text) = (at.as_second(), format!("{at:.3}"));
+            }
+            let digits = [millis / 100, millis / 10 % 10, millis % 10];
+            text.truncate(text.len() - "000Z".len());
+            text.extend(digits.into_iter().filter_map(|digit| char::from_digit(digit, 10)));
+            text.push('Z');
+            self.text(text);
+        });
+    }
+
     /// Writes an integer of any size given by its decimal digits.
     pub fn integer(&mut self, digits: &str) {
         match (self.format, digits.parse::<i64>()) {
@@ -88,7 +128,7 @@ impl Writer {
                 self.comma = true;
             }
             (Format::MessagePack, Err(_)) => {
-                let _fits = raw::put_extension(&mut self.out, raw::BIG_INTEGER, digits.as_bytes());
+                let _fits = put_extension(&mut self.out, BIG_INTEGER, digits.as_bytes());
             }
         }
     }
@@ -110,7 +150,7 @@ impl Writer {
         self.separate();
         match self.format {
             Format::Json => self.out.push(bracket),
-            Format::MessagePack => raw::put_length(&mut self.out, short, long, length),
+            Format::MessagePack => put_length(&mut self.out, short, long, length),
         }
         self.comma = false;
     }
@@ -127,6 +167,28 @@ impl Writer {
             self.out.push(b',');
         }
     }
+}
+
+/// Array and map headers share one layout: a short form in the first byte, then 16 and 32 bits.
+fn put_length(out: &mut Vec<u8>, short: u8, long: u8, length: u32) {
+    if let (Ok(low), true) = (u8::try_from(length), length < 16) {
+        out.push(short | low);
+    } else if let Ok(word) = u16::try_from(length) {
+        out.push(long);
+        out.extend_from_slice(&word.to_be_bytes());
+    } else {
+        out.push(long + 1);
+        out.extend_from_slice(&length.to_be_bytes());
+    }
+}
+
+pub(crate) fn put_extension(out: &mut Vec<u8>, kind: i8, data: &[u8]) -> Option<()> {
+    let length = u32::try_from(data.len()).ok()?;
+    out.push(0xc9);
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(&kind.to_be_bytes());
+    out.extend_from_slice(data);
+    Some(())
 }
 
 #[cfg(test)]
@@ -162,6 +224,37 @@ mod tests {
         let packed: serde_json::Value = rmp_serde::from_slice(&write(Format::MessagePack)).unwrap();
         assert_eq!(json, packed);
         assert_eq!(json, serde_json::json!({"text": "a\"b", "raw": [1, 2], "list": [true, {}], "n": -7}));
+    }
+
+    #[test]
+    fn text_is_read_again_as_it_was_wherever_something_in_it_has_to_be_escaped() {
+        for escaped in ['\0', '\u{1f}', '"', '\\', '\u{7f}', 'é', '\u{2028}'] {
+            for place in 0..40 {
+                let text: String = (0..40).map(|at| if at == place { escaped } else { 'a' }).collect();
+                for format in [Format::Json, Format::MessagePack] {
+                    let mut writer = Writer::new(format, 0);
+                    writer.list(2);
+                    writer.text(&text);
+                    writer.text("");
+                    writer.end_list();
+                    let read: Vec<String> = crate::raw::read(format, &writer.finish(), "text").unwrap();
+                    assert_eq!(read, [text.as_str(), ""]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_moment_has_its_own_text_whatever_was_written_before() {
+        let second = 1_000_000_000_i128;
+        for nanos in [0, 1, 999_999, 1_000_000, 123_456_789, 999_999_999] {
+            for at in [0, 1, 1, 1_795_000_000, 0, 253_402_207_200, -1, -62_135_596_800, 1_795_000_000] {
+                let at = jiff::Timestamp::from_nanosecond(at * second + nanos).unwrap();
+                let mut writer = Writer::new(Format::Json, 0);
+                writer.timestamp(at);
+                assert_eq!(writer.finish(), format!("\"{at:.3}\"").into_bytes());
+            }
+        }
     }
 
     #[test]

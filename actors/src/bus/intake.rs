@@ -193,24 +193,27 @@ fn answer(bus: &Rc<Bus>, served: &Served, mut outgoing: Outgoing, outcome: Outco
 }
 
 /// Has a call done. What only some calls need is in boxes of its own, so that others do not carry its room along.
-async fn attend(
+#[allow(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
+fn attend(
     bus: &Rc<Bus>,
     router: &Router,
     spec: &'static actions::Spec,
     outgoing: &Outgoing,
     taken: Taken,
-) -> Outcome {
-    match taken {
-        Taken { parts: Some(lease), .. } => {
-            Box::pin(in_parts(bus, router, spec, outgoing, taken, lease)).await
-        }
-        Taken { named: true, .. } => Box::pin(once::action(bus, router, spec, taken)).await,
-        Taken { call, late: Some(late), .. } => {
-            Outcome::Own(Err(call.origin.deadline.passed_in_queue(Some(late))))
-        }
-        Taken { call, token, .. } => {
-            let _held = bus.held.hold(token, &call.origin);
-            Outcome::Own(run(router, spec, call).await)
+) -> impl Future<Output = Outcome> {
+    async move {
+        match taken {
+            Taken { parts: Some(lease), .. } => {
+                Box::pin(in_parts(bus, router, spec, outgoing, taken, lease)).await
+            }
+            Taken { named: true, .. } => Box::pin(once::action(bus, router, spec, taken)).await,
+            Taken { call, late: Some(late), .. } => {
+                Outcome::Own(Err(call.origin.deadline.passed_in_queue(Some(late))))
+            }
+            Taken { call, token, .. } => {
+                let _held = bus.held.hold(token, &call.origin);
+                Outcome::Own(run(router, spec, call).await)
+            }
         }
     }
 }

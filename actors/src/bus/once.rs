@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use protocol::channel::Code as ChannelCode;
 use protocol::envelope;
 use protocol::{Failure, Format, Id, Raw, actions, channels};
@@ -101,6 +102,8 @@ pub(super) async fn action(
         Entered::First(first) => {
             let _held = bus.held.hold(token, &call.origin);
             let answer = intake::run(router, spec, call).await;
+            // Of what is kept, only itself is kept, and not what it is a part of.
+            let answer = if spec.keeps { answer.map(|data| Bytes::copy_from_slice(&data)) } else { answer };
             let weight = if spec.keeps { weight(&answer) } else { None };
             Outcome::Shared(first.end(answer, weight))
         }
@@ -110,7 +113,7 @@ pub(super) async fn action(
 /// Bytes that an answer holds if it is one that is kept: what the code itself returned or raised.
 fn weight(answer: &Answer) -> Option<usize> {
     match answer {
-        Ok(data) => Some(data.capacity()),
+        Ok(data) => Some(data.len()),
         Err(Failure::ActionFailed(details)) => {
             let texts = [&details.reason, &details.script, &details.exception, &details.output];
             Some(texts.into_iter().flatten().map(String::capacity).sum())

@@ -71,7 +71,7 @@ pub async fn handle(state: Rc<State>, call: Call) -> Answer {
     let listed = request.kind.map_or_else(Vec::new, |kind| listed(&state, project, kind));
     let mut writer = Writer::new(call.format, 4_096);
     writer.value(&Reply { scripts, contents, listed });
-    Ok(writer.finish())
+    Ok(writer.finish().into())
 }
 
 /// The enabled scripts of a kind, in the order in which they run.

@@ -325,7 +325,7 @@ impl Action {
         let broken = |problem: protocol::Problem| Failure::response(problem.path, problem.problem);
         raw::check_depth(format, &returned.value, raw::DEEPEST).map_err(broken)?;
         let _one: Raw<'_> = raw::read(format, &returned.value, "result").map_err(broken)?;
-        Ok(returned.value.into())
+        Ok(returned.value)
     }
 }
 

@@ -54,17 +54,17 @@ fn envelope(origin: &Origin, payload: &[u8]) -> Result<Bytes, Failure> {
     let mut writer = Writer::new(Format::MessagePack, payload.len() + 256);
     writer.object(6);
     writer.key("requestId");
-    writer.value(&RequestId::generate());
+    writer.text(RequestId::generate().as_str());
     writer.key("action");
-    writer.value(COMPLETE);
+    writer.text(COMPLETE);
     writer.key("payload");
     writer.raw(&Raw::trusted(Format::MessagePack, payload));
     writer.key("timestamp");
-    writer.value(&format_args!("{:.3}", jiff::Timestamp::now()));
+    writer.timestamp(jiff::Timestamp::now());
     writer.key("timeoutMs");
     writer.value(&millis(origin.deadline.left()).max(1));
     writer.key("project");
-    writer.value(&origin.project);
+    writer.text(origin.project.as_str());
     writer.end_object();
     Ok(writer.finish().into())
 }

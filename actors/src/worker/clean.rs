@@ -1,8 +1,10 @@
 //! Cleaning of what macros return, off the async threads where it can take long. What is let through is decided in
 //! `html`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use protocol::Failure;
 use protocol::abi::MacroResult;
 use protocol::failure::InvalidResponse;
@@ -56,11 +58,11 @@ impl Cleaning {
         Semaphore::new(self.share)
     }
 
-    /// HTML with nothing in it that is not on the list.
+    /// HTML with nothing in it that is not on the list; `None` if there is nothing else in `text`.
     ///
     /// # Errors
     /// It is past the limits.
-    pub async fn html(&self, text: &str) -> Result<String, Failure> {
+    pub async fn html(&self, text: &str) -> Result<Option<String>, Failure> {
         if text.len() <= SMALL {
             return clean(&self.cleaner, text);
         }
@@ -75,20 +77,24 @@ impl Cleaning {
     ///
     /// # Errors
     /// It is no macro result, or its HTML is past the limits.
-    pub async fn result(&self, format: Format, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+    pub async fn result(&self, format: Format, bytes: &Bytes) -> Result<Bytes, Failure> {
         let result = read(format, bytes)?;
-        let html = self.html(&result.html).await?;
-        Ok(encode(format, bytes.len(), &result, &html))
+        Ok(match (self.html(&result.html).await?, format) {
+            (Some(html), _) => encode(format, bytes.len(), &result, &html),
+            (None, Format::Json) => bytes.clone(),
+            // What was read as text may be written as bytes there.
+            (None, Format::MessagePack) => encode(format, bytes.len(), &result, &result.html),
+        })
     }
 }
 
 /// A macro's result with `html` in the place of its own, in about `size` bytes.
-fn encode(format: Format, size: usize, result: &MacroResult<'_>, html: &str) -> Vec<u8> {
+fn encode(format: Format, size: usize, result: &MacroResult<'_>, html: &str) -> Bytes {
     let entries = 1 + u32::from(result.data.is_some()) + u32::from(result.warnings.is_some());
     let mut writer = Writer::new(format, size);
     writer.object(entries);
     writer.key("html");
-    writer.value(html);
+    writer.text(html);
     if let Some(data) = &result.data {
         writer.key("data");
         writer.raw(data);
@@ -98,13 +104,15 @@ fn encode(format: Format, size: usize, result: &MacroResult<'_>, html: &str) -> 
         writer.value(warnings);
     }
     writer.end_object();
-    writer.finish()
+    writer.finish().into()
 }
 
-fn clean(cleaner: &Cleaner, text: &str) -> Result<String, Failure> {
-    let cleaned =
-        html::clean(text, cleaner).map_err(|exceeded| limits("result.html", exceeded.to_string()))?;
-    Ok(cleaned.into_owned())
+fn clean(cleaner: &Cleaner, text: &str) -> Result<Option<String>, Failure> {
+    match html::clean(text, cleaner) {
+        Ok(Cow::Borrowed(_)) => Ok(None),
+        Ok(Cow::Owned(cleaned)) => Ok(Some(cleaned)),
+        Err(exceeded) => Err(limits("result.html", exceeded.to_string())),
+    }
 }
 
 fn limits(path: &str, problem: String) -> Failure {

@@ -5,9 +5,9 @@
 //! it: a count that begins anew with each save would never say much.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use foldhash::HashMap;
 use protocol::abi::Kind;
 use protocol::channels::supervisor_counters::{Counted, MOST, OfKind, Script};
 use protocol::counters::{Counter, Ended};

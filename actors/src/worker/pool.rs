@@ -20,10 +20,11 @@ mod status;
 mod watch;
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
+use foldhash::{HashMap, HashSet};
 use protocol::Failure;
 use protocol::failure::Overloaded;
 use protocol::frame::cell::Attempted;

@@ -64,9 +64,11 @@ impl<'a> Block<'a> {
 
     /// Adds a header. One whose text would end its line is left out: it could be read as another header.
     pub fn put(&mut self, name: &str, value: &str) {
-        if value.bytes().any(|byte| byte.is_ascii_control()) {
+        // No early end: so the compiler looks at many bytes at once.
+        if value.bytes().fold(false, |found, byte| found | byte.is_ascii_control()) {
             return;
         }
+        self.0.reserve(name.len() + value.len() + 4);
         for part in [name, ": ", value, "\r\n"] {
             self.0.extend_from_slice(part.as_bytes());
         }

@@ -3,7 +3,7 @@
 //! for more, or [`Broken`].
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 use serde::Deserialize;
 
 use super::headers::Headers;
@@ -141,7 +141,7 @@ pub fn read(buffer: &mut BytesMut) -> Result<Option<Operation>, Broken> {
     };
     let line = buffer.get(..end).and_then(|line| line.strip_suffix(b"\r"));
     let line = line.ok_or(Broken("a line that ends in another way"))?;
-    let (word, rest) = match line.iter().position(is_blank) {
+    let (word, rest) = match memchr2(b' ', b'\t', line) {
         Some(blank) => line.split_at(blank),
         None => (line, &[][..]),
     };
@@ -254,7 +254,7 @@ impl Iterator for Parts<'_> {
         let rest = self.bytes.get(self.at..)?;
         let start = self.at + rest.iter().position(|byte| !is_blank(byte))?;
         let rest = self.bytes.get(start..)?;
-        let end = start + rest.iter().position(is_blank).unwrap_or(rest.len());
+        let end = start + memchr2(b' ', b'\t', rest).unwrap_or(rest.len());
         self.at = end;
         Some((start, end))
     }

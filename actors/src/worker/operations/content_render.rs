@@ -54,7 +54,7 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
     let html = page.splice(pieces).map_err(|exceeded| too_large(&exceeded))?;
     let mut writer = Writer::new(call.format, html.len() + 1_024);
     writer.value(&Reply { html, macros });
-    Ok(writer.finish())
+    Ok(writer.finish().into())
 }
 
 async fn read_page(
@@ -155,7 +155,7 @@ fn context(
             syntax::Value::Int(digits) => writer.integer(digits),
             syntax::Value::Float(number) => writer.value(number),
             syntax::Value::Bool(flag) => writer.value(flag),
-            syntax::Value::Text(text) => writer.value(text.as_str()),
+            syntax::Value::Text(text) => writer.text(text),
         }
     }
     writer.end_object();
@@ -218,7 +218,7 @@ fn settle(
 
 async fn clean_html(worker: &State, format: Format, bytes: &Bytes) -> Result<(String, Vec<String>), Failure> {
     let result = clean::read(format, bytes)?;
-    let html = worker.cleaning.html(&result.html).await?;
+    let html = worker.cleaning.html(&result.html).await?.unwrap_or_else(|| result.html.into_owned());
     Ok((html, result.warnings.unwrap_or_default()))
 }
 

@@ -25,7 +25,7 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
     let returned = worker.call(&script, Function::Render, None, input).await?;
     if request.raw {
         clean::read(call.format, &returned.value)?;
-        return Ok(returned.value.into());
+        return Ok(returned.value);
     }
     worker.cleaning.result(call.format, &returned.value).await
 }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use protocol::abi::{self, Kind};
 use protocol::actions::macro_render_many::{MOST, Request};
 use protocol::failure::{self, InvalidResponse};
@@ -28,7 +29,7 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
     let contexts = request.contexts.into_iter().map(|context| context.into_bytes(&call.payload)).collect();
     let share = worker.cleaning.share();
     let checked = async |item: batch::Item| match item.outcome {
-        Ok(value) if request.raw => clean::read(call.format, &value).map(|_| value.to_vec()),
+        Ok(value) if request.raw => clean::read(call.format, &value).map(|_| value.clone()),
         Ok(value) => {
             let _turn = share.acquire().await;
             worker.cleaning.result(call.format, &value).await
@@ -39,8 +40,8 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
     write(&call, results)
 }
 
-fn write(call: &Call, results: Vec<Result<Vec<u8>, Failure>>) -> Answer {
-    let size = results.iter().map(|result| result.as_ref().map_or(256, Vec::len) + 32).sum();
+fn write(call: &Call, results: Vec<Result<Bytes, Failure>>) -> Answer {
+    let size = results.iter().map(|result| result.as_ref().map_or(256, Bytes::len) + 32).sum();
     if size > 2 * LARGEST {
         let problem = format!("{size} bytes together: ask for fewer contexts at once");
         let reason = Some("too_large".to_owned());
@@ -73,5 +74,5 @@ fn write(call: &Call, results: Vec<Result<Vec<u8>, Failure>>) -> Answer {
     }
     writer.end_list();
     writer.end_object();
-    Ok(writer.finish())
+    Ok(writer.finish().into())
 }

@@ -27,7 +27,7 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
         Done::Compiled(found) => {
             let mut writer = Writer::new(call.format, 1_024);
             writer.value(&Reply { problems: found.problems, functions: found.functions });
-            Ok(writer.finish())
+            Ok(writer.finish().into())
         }
         Done::Returned(_) | Done::Loaded | Done::Attempted(_) => Err(death::no_process("protocol")),
     }

@@ -51,7 +51,7 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
     }
     let mut writer = Writer::new(call.format, post.content.len() + 512);
     writer.value(&Reply { post, applied, errors, notices });
-    Ok(writer.finish())
+    Ok(writer.finish().into())
 }
 
 /// Whether a failure says nothing about the transform, and the rest would fail like it.
@@ -95,8 +95,8 @@ async fn cleaned(
 ) -> Result<Post<'static>, Failure> {
     match context.format {
         Some(Format::Html) => {
-            let content = Cow::Owned(worker.cleaning.html(&post.content).await?);
-            Ok(Post { content, ..post })
+            let cleaned = worker.cleaning.html(&post.content).await?;
+            Ok(Post { content: cleaned.map_or(post.content, Cow::Owned), ..post })
         }
         Some(Format::Markdown) | None => Ok(post),
     }

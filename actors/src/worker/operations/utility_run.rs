@@ -45,13 +45,13 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
     writer.key("result");
     writer.raw(&result);
     writer.key("stdout");
-    writer.value(&returned.output.stdout);
+    writer.text(&returned.output.stdout);
     writer.key("stderr");
-    writer.value(&returned.output.stderr);
+    writer.text(&returned.output.stderr);
     writer.key("truncated");
     writer.value(&returned.output.truncated);
     writer.end_object();
-    Ok(writer.finish())
+    Ok(writer.finish().into())
 }
 
 fn broken(problem: protocol::Problem) -> Failure {

@@ -1,8 +1,10 @@
 //! Circuit breakers: a script version whose cells keep dying is not run for a while, so that it cannot take places and
 //! processor time from others. Cells that are killed at a deadline count, cancelled calls do not.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+use foldhash::HashMap;
 
 use crate::worker::script::Key;
 

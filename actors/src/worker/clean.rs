@@ -9,7 +9,7 @@ use protocol::Failure;
 use protocol::abi::MacroResult;
 use protocol::failure::InvalidResponse;
 use protocol::writer::Writer;
-use protocol::{Format, raw};
+use protocol::{Format, Problem, raw};
 use tokio::sync::Semaphore;
 
 use super::html::{self, Cleaner};
@@ -28,9 +28,14 @@ pub fn read(format: Format, bytes: &[u8]) -> Result<MacroResult<'_>, Failure> {
     if bytes.len() > LARGEST {
         return Err(limits("result", format!("{} bytes, at most {LARGEST} are allowed", bytes.len())));
     }
-    let checked = raw::check_depth(format, bytes, raw::DEEPEST + 1)
-        .and_then(|()| raw::read_object(format, bytes, "result"));
-    checked.map_err(|problem| Failure::response(problem.path, problem.problem))
+    let broken = |problem: Problem| Failure::response(problem.path, problem.problem);
+    let result: MacroResult<'_> = raw::read_object(format, bytes, "result").map_err(broken)?;
+    // How deep the rest is its type says.
+    if let Some(data) = &result.data {
+        raw::check_depth(format, data.bytes(), raw::DEEPEST)
+            .map_err(|problem| Failure::response("result.data", problem.problem))?;
+    }
+    Ok(result)
 }
 
 /// Cleans HTML.
@@ -130,6 +135,23 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    #[test]
+    fn what_is_nested_too_deep_is_refused_wherever_it_stands() {
+        let read = |json: String| read(Format::Json, json.as_bytes()).map(|_| ());
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        read(format!(r#"{{"html":"","data":{}}}"#, nested(raw::DEEPEST))).unwrap();
+        for deep in [
+            format!(r#"{{"html":"","data":{}}}"#, nested(raw::DEEPEST + 1)),
+            format!(r#"{{"html":"","data":{}}}"#, nested(LARGEST / 4)),
+            format!(r#"{{"html":"","warnings":{}}}"#, nested(LARGEST / 4)),
+            format!(r#"{{"html":{}}}"#, nested(LARGEST / 4)),
+            format!(r#"{{"html":"","other":{}}}"#, nested(LARGEST / 4)),
+            nested(LARGEST / 4),
+        ] {
+            assert!(matches!(read(deep), Err(Failure::InvalidResponse(_))));
+        }
+    }
 
     #[test]
     fn a_thread_is_taken_until_it_is_done_though_nobody_waits() {

@@ -200,9 +200,12 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         match self.rest.first().map(|first| Marker::from_u8(*first)) {
-            Some(Marker::FixMap(1)) => {
-                self.marker()?;
-                visitor.visit_enum(self)
+            Some(Marker::FixMap(_) | Marker::Map16 | Marker::Map32) => {
+                let marker = self.marker()?;
+                match self.sized(marker)? {
+                    (_, 1) => visitor.visit_enum(self),
+                    _ => Err(safe("expected an object of one entry")),
+                }
             }
             _ => visitor.visit_enum(BorrowedStrDeserializer::new(<&str>::deserialize(self)?)),
         }

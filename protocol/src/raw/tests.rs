@@ -72,6 +72,13 @@ fn variants_of_message_pack_are_names_or_objects_of_one_entry() {
             assert_eq!(read::<Shape>(Format::MessagePack, &bytes.unwrap(), "$").unwrap(), shape);
         }
     }
+    for bytes in [
+        &b"\x81\xa6Circle\x01"[..],
+        b"\xde\0\x01\xd9\x06Circle\x01",
+        b"\xdf\0\0\0\x01\xdb\0\0\0\x06Circle\xcc\x01",
+    ] {
+        assert_eq!(read::<Shape>(Format::MessagePack, bytes, "$").unwrap(), Shape::Circle(1));
+    }
     for bytes in [&b"\xa6Circle"[..], b"\x82\xa5Point\xc0\xa5Point\xc0", b"\x01", b"\x80", b"\xa5Other", b""]
     {
         read::<Shape>(Format::MessagePack, bytes, "$").unwrap_err();

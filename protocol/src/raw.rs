@@ -203,7 +203,7 @@ impl<'de> Visitor<'de> for Slice {
     type Value = &'de [u8];
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("expected a JSON value")
+        f.write_str("a JSON value")
     }
 
     fn visit_borrowed_bytes<E: de::Error>(self, value: &'de [u8]) -> Result<&'de [u8], E> {

@@ -154,6 +154,22 @@ mod tests {
     }
 
     #[test]
+    fn a_result_that_is_clean_goes_back_as_it_came_and_its_text_as_text() {
+        let cleaning = Cleaning::new(Cleaner::default(), 1);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let cleaned = |format, bytes: &'static [u8]| {
+            runtime.block_on(cleaning.result(format, &Bytes::from_static(bytes))).unwrap()
+        };
+        let as_it_came = br#"{ "html" : "<b>x</b>" }"#;
+        assert_eq!(cleaned(Format::Json, as_it_came).as_ptr(), as_it_came.as_ptr());
+        assert_eq!(
+            cleaned(Format::Json, br#"{"html":"<b onclick=a>x</b>"}"#),
+            &br#"{"html":"<b>x</b>"}"#[..]
+        );
+        assert_eq!(cleaned(Format::MessagePack, b"\x81\xa4html\xc4\x01x"), &b"\x81\xa4html\xa1x"[..]);
+    }
+
+    #[test]
     fn a_thread_is_taken_until_it_is_done_though_nobody_waits() {
         let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
         runtime.block_on(async {

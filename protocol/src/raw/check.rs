@@ -4,6 +4,7 @@
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::BIG_INTEGER;
+use super::object::Name;
 use crate::problem::safe;
 
 /// A value that was looked through and is not kept.
@@ -21,7 +22,7 @@ impl<'de> Visitor<'de> for Any {
     type Value = Check;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("expected a JSON value")
+        f.write_str("a JSON value")
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Check, E> {
@@ -62,7 +63,7 @@ impl<'de> Visitor<'de> for Any {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Check, A::Error> {
-        while entries.next_entry::<Key, Check>()?.is_some() {}
+        while entries.next_entry::<Name, Check>()?.is_some() {}
         Ok(Check)
     }
 
@@ -75,26 +76,5 @@ impl<'de> Visitor<'de> for Any {
             return Err(safe("an extension type that is not a big integer"));
         }
         Ok(Check)
-    }
-}
-
-/// A key: text and nothing else.
-struct Key;
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Key;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("expected a key that is a string")
-            }
-
-            fn visit_str<E: de::Error>(self, _: &str) -> Result<Key, E> {
-                Ok(Key)
-            }
-        }
-        deserializer.deserialize_any(Text)
     }
 }

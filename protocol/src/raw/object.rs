@@ -87,7 +87,7 @@ impl<'de> Deserialize<'de> for AnyObject {
 }
 
 /// A key that must be text but is not kept.
-struct Name;
+pub(super) struct Name;
 
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

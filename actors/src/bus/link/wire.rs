@@ -141,7 +141,7 @@ pub fn read(buffer: &mut BytesMut) -> Result<Option<Operation>, Broken> {
     };
     let line = buffer.get(..end).and_then(|line| line.strip_suffix(b"\r"));
     let line = line.ok_or(Broken("a line that ends in another way"))?;
-    let (word, rest) = match memchr2(b' ', b'\t', line) {
+    let (word, rest) = match blank(line) {
         Some(blank) => line.split_at(blank),
         None => (line, &[][..]),
     };
@@ -236,9 +236,13 @@ impl Arguments {
     }
 }
 
-/// What the broker takes as a blank between two words. Subjects may hold any other character, other white space too.
-fn is_blank(byte: &u8) -> bool {
-    matches!(byte, b' ' | b'\t')
+/// What the broker takes as blanks between two words. Subjects may hold any other character, other white space too.
+const BLANKS: [u8; 2] = [b' ', b'\t'];
+
+/// Where the first blank is.
+fn blank(bytes: &[u8]) -> Option<usize> {
+    let [space, tab] = BLANKS;
+    memchr2(space, tab, bytes)
 }
 
 /// Where the words of a line begin and end.
@@ -252,9 +256,9 @@ impl Iterator for Parts<'_> {
 
     fn next(&mut self) -> Option<(usize, usize)> {
         let rest = self.bytes.get(self.at..)?;
-        let start = self.at + rest.iter().position(|byte| !is_blank(byte))?;
+        let start = self.at + rest.iter().position(|byte| !BLANKS.contains(byte))?;
         let rest = self.bytes.get(start..)?;
-        let end = start + memchr2(b' ', b'\t', rest).unwrap_or(rest.len());
+        let end = start + blank(rest).unwrap_or(rest.len());
         self.at = end;
         Some((start, end))
     }

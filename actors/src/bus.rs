@@ -263,6 +263,12 @@ impl Bus {
         });
     }
 
+    /// Where it is counted which answers are about to come.
+    #[must_use]
+    pub fn upcoming(&self) -> link::Upcoming {
+        self.link.upcoming()
+    }
+
     /// Whether the broker is there now; what is told while it is not goes out when it is back.
     #[must_use]
     pub fn is_connected(&self) -> bool {

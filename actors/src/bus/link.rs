@@ -9,6 +9,7 @@ pub mod dial;
 mod drive;
 pub mod headers;
 mod outbox;
+mod upcoming;
 pub mod wire;
 
 use std::cell::{Cell, RefCell};
@@ -24,6 +25,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use self::headers::Block;
 pub use self::outbox::{Refused, To};
+pub use self::upcoming::{Expected, Upcoming};
 pub use self::wire::Message;
 
 use self::outbox::Outbox;
@@ -61,6 +63,7 @@ struct Inner {
     /// Told while there is room again.
     room: Notify,
     connections: Cell<u64>,
+    upcoming: Upcoming,
 }
 
 struct Subscription {
@@ -135,6 +138,7 @@ impl Link {
             woken: Cell::new(false),
             room: Notify::new(),
             connections: Cell::new(0),
+            upcoming: Upcoming::default(),
         }));
         let answers = link.clone();
         let every = format!("{}*", link.0.inbox);
@@ -159,6 +163,12 @@ impl Link {
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.0.connections.get()
+    }
+
+    /// Where it is counted what is about to be said.
+    #[must_use]
+    pub fn upcoming(&self) -> Upcoming {
+        self.0.upcoming.clone()
     }
 
     /// Has `handler` do what is to be done with each message on `subject`, of a queue group if there is one, where it is read: it must

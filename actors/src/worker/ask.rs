@@ -13,6 +13,7 @@ use protocol::{Failure, Format};
 use serde::Deserialize;
 
 use crate::bus::Bus;
+use crate::bus::link::Upcoming;
 use crate::call::{Origin, millis};
 
 /// Most characters of a text in a failure.
@@ -31,6 +32,15 @@ pub enum Asker {
 }
 
 impl Asker {
+    /// Where it is counted which answers are about to come.
+    #[must_use]
+    pub fn upcoming(&self) -> Upcoming {
+        match self {
+            Self::Bus(bus) => bus.upcoming(),
+            Self::Nobody => Upcoming::default(),
+        }
+    }
+
     /// Asks for a model's answer to `payload`, which a cell sent and which may be anything.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use super::death::Exit;
 use super::job::Job;
 use super::script::Key;
+use crate::bus::link::{Expected, Upcoming};
 
 /// Most calls that stand in one cell's pipe.
 const DEEPEST: usize = 16;
@@ -53,6 +54,8 @@ pub struct Flight {
     pub grace: Option<Instant>,
     /// What the call asks of the node and has no answer to yet, by the cell's numbers.
     pub asks: BTreeMap<u32, Pending>,
+    /// Its answer is to come soon: those before it are short.
+    _expected: Option<Expected>,
 }
 
 /// A question that is being answered. Dropping it ends that.
@@ -283,11 +286,11 @@ impl Cell {
         Ok(())
     }
 
-    /// Puts a call into the pipe.
+    /// Puts a call into the pipe. If others stand there, which are short then, its answer is about to come.
     ///
     /// # Errors
     /// The call's frame would be too large; it is given back.
-    pub fn call(&self, job: Job) -> Result<(), (Box<Job>, frame::Error)> {
+    pub fn call(&self, job: Job, upcoming: &Upcoming) -> Result<(), (Box<Job>, frame::Error)> {
         let sent = self.send(|sequence, out| job.frame(sequence, out));
         match sent {
             Ok(sequence) => {
@@ -300,6 +303,7 @@ impl Cell {
                     begun,
                     grace: None,
                     asks: BTreeMap::new(),
+                    _expected: begun.is_none().then(|| upcoming.expect()),
                 });
                 Ok(())
             }

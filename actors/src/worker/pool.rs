@@ -42,6 +42,7 @@ use super::death::{self, Exit};
 use super::job::{Done, Job, Outcome, Work};
 use super::script::Key;
 use super::zygote::{self, Zygote};
+use crate::bus::link::Upcoming;
 use crate::call::{Origin, cancelled};
 
 /// What the pool may do.
@@ -121,6 +122,8 @@ pub struct Pool {
     /// What of the bounds can change.
     size: std::cell::Cell<resize::Size>,
     asker: Asker,
+    /// Calls that stand in a pipe behind short ones.
+    upcoming: Upcoming,
     /// Tells the pool's tasks to end; so does its drop.
     closing: watch_channel::Sender<bool>,
     keeper: RefCell<Option<JoinHandle<()>>>,
@@ -143,6 +146,7 @@ impl Pool {
         let pool = Rc::new_cyclic(|this| Self {
             bounds,
             size: std::cell::Cell::new(resize::Size::of(&bounds)),
+            upcoming: asker.upcoming(),
             asker,
             closing: watch_channel::Sender::new(false),
             keeper: RefCell::default(),
@@ -316,7 +320,7 @@ impl Pool {
         }
         self.take_place(cell);
         let spares = job.runs.keeps_spares();
-        if let Err((job, error)) = cell.call(job) {
+        if let Err((job, error)) = cell.call(job, &self.upcoming) {
             job.end(Err(Failure::request("payload", error.to_string())));
             self.rest(cell);
         }

@@ -16,6 +16,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::Link;
 use super::dial::{self, Connection, Stream, Terms};
 use super::outbox::Outbox;
+use super::upcoming::Hold;
 use super::wire::{self, Info, Operation};
 
 /// A broker that has not said anything for two to three of these has gone, unless it had much to take.
@@ -125,6 +126,7 @@ struct Driver<'a> {
     written: usize,
     /// Whether something was written that the stream may still hold back.
     unflushed: bool,
+    hold: Hold,
     /// When a refusal was told last.
     told: Option<Instant>,
 }
@@ -135,7 +137,8 @@ impl<'a> Driver<'a> {
         link.connected(&info);
         let mut beat = tokio::time::interval_at(tokio::time::Instant::now() + PING, PING);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { link, stream, input, beat, unheard: 0, written: 0, unflushed: false, told: None }
+        let hold = Hold::new(&link.0.upcoming);
+        Self { link, stream, input, beat, unheard: 0, written: 0, unflushed: false, hold, told: None }
     }
 
     fn turn(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Ended>> {
@@ -233,6 +236,10 @@ impl<'a> Driver<'a> {
 
     fn write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut outbox = self.link.0.outbox.borrow_mut();
+        // Whoever has begun a frame goes on with it.
+        if !self.unflushed && self.hold.holds(outbox.waiting(), context) {
+            return Poll::Pending;
+        }
         while outbox.waiting() > 0 {
             let count = ready!(Pin::new(&mut self.stream).poll_write(context, outbox.rest()))?;
             outbox.wrote(count);

@@ -120,6 +120,21 @@ async fn a_broker_that_is_slow_is_not_taken_for_one_that_has_gone() {
 }
 
 #[actix_rt::test]
+async fn what_waits_for_others_goes_out_though_they_never_come() {
+    let (_listener, mut stream, link) = linked().await;
+    let _expected: Vec<_> = (0..100).map(|_| link.upcoming().expect()).collect();
+    for body in ["1", "2"] {
+        link.publish_bare(To::subject("a"), body.as_bytes()).unwrap();
+        hear(&mut stream, &format!("PUB a 1\r\n{body}\r\n")).await;
+    }
+    let flushed = tokio::join!(link.flush(), async {
+        hear(&mut stream, "PING\r\n").await;
+        stream.write_all(b"PONG\r\n").await.unwrap();
+    });
+    assert!(flushed.0);
+}
+
+#[actix_rt::test]
 async fn a_broker_that_says_and_takes_nothing_any_more_has_gone() {
     let (listener, _stream, link) = linked().await;
     link.publish_bare(To::subject("a"), &vec![b'x'; 8 << 20]).unwrap();

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::raw::{self, AnyObject, Raw};
+use crate::raw::{self, AnyObject, Raw, Text};
 
 /// The version that a cell reports when it starts.
 pub const VERSION: u32 = 1;
@@ -114,7 +114,7 @@ pub struct Source<'a> {
 pub struct MacroResult<'a> {
     /// The HTML that stands in the macro's place.
     #[serde(borrow)]
-    pub html: Cow<'a, str>,
+    pub html: Text<'a>,
     /// What the application wants to know besides.
     #[serde(borrow)]
     #[schemars(with = "Option<AnyObject>")]

@@ -221,22 +221,19 @@ struct Remains<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads the body of a message that came on the subject of `action`, nested at most `deepest` containers. `known` is the
-    /// whitelist. A bare payload is only looked through: whoever reads it finds out whether it is JSON.
+    /// Reads the body of a message that came on the subject of `action`. `known` is the
+    /// whitelist. A bare payload is not read: whoever takes it does.
     ///
     /// # Errors
     /// The body is no request for this action.
     pub fn read(
         format: Format,
         body: &'a [u8],
-        deepest: usize,
         action: &str,
         known: impl Fn(&str) -> bool,
     ) -> Result<Self, Box<Refused>> {
-        match raw::look(format, body, deepest, b"payload") {
-            Ok(true) => {}
-            Ok(false) => return Ok(Self::of_bare(format, body)),
-            Err(too_deep) => return Err(refuse(None, too_deep.into())),
+        if !raw::may_have_payload(format, body) {
+            return Ok(Self::of_bare(format, body));
         }
         match raw::read_object::<Probe>(format, body, ROOT) {
             Ok(Probe { payload: None }) => Ok(Self::of_bare(format, body)),

@@ -151,7 +151,7 @@ fn requests_that_were_right_are_still_right() {
     let packed = rmp_serde::to_vec_named(&value).unwrap();
     compare("request.msgpack", &packed);
     for (format, body) in [(Format::Json, &json), (Format::MessagePack, &packed)] {
-        let request = envelope::Request::read(format, body, 16, "macro.render", |_| true).unwrap();
+        let request = envelope::Request::read(format, body, "macro.render", |_| true).unwrap();
         assert_eq!(request.timeout_ms, Some(250));
         let payload: crate::actions::macro_render::Request<'_> =
             request.payload.read_object("payload").unwrap();

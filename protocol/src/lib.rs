@@ -23,6 +23,7 @@ pub mod heartbeat;
 pub mod id;
 pub mod problem;
 pub mod raw;
+pub mod scan;
 pub mod schema;
 pub mod script;
 pub mod stream;

@@ -4,25 +4,36 @@
 //! Writing lives in `writer`.
 
 mod check;
+mod json;
 mod message_pack;
 mod object;
+mod text;
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 use crate::format::Format;
-use crate::problem::Problem;
+use crate::problem::{Problem, safe};
 use check::Check;
 pub(crate) use message_pack::Reader;
 pub use object::{AnyObject, object, optional_object, read_object};
+pub use text::Text;
 
 /// Deepest nesting of an ABI value, in containers. JSON parsers of other languages stop at 100 to 1 000;
 /// templates do not go past ten.
 pub const DEEPEST: usize = 64;
 
+/// Deepest nesting of whatever is read, in containers: an ABI value and what is around it.
+const NESTED: usize = 2 * DEEPEST;
+
 /// MessagePack extension type of integers beyond 64 bits; its data are decimal digits.
 pub const BIG_INTEGER: i8 = 1;
+
+/// The name under which a type asks our readers for the bytes of a value instead of the value.
+const RAW: &str = "$callboard::raw";
 
 /// One encoded value that nobody on the way needs to understand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,107 +108,99 @@ fn read_json<'a, T: Deserialize<'a>>(bytes: &'a [u8], root: &str) -> Result<T, P
     let Ok(text) = std::str::from_utf8(bytes) else {
         return Err(Problem::new(root, "not UTF-8"));
     };
-    if let Ok(value) = serde_json::from_str(text) {
-        return Ok(value);
-    }
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-        Err(error) => Err(Problem::at(root, &error.path().to_string(), &error.inner().to_string())),
-        Ok(_) => Err(Problem::new(root, "more than one value")),
-    }
-}
-
-fn read_message_pack<'a, T: Deserialize<'a>>(bytes: &'a [u8], root: &str) -> Result<T, Problem> {
-    let mut reader = Reader::new(bytes, DEEPEST * 2);
+    let mut reader = json::Reader::new(text);
     if let Ok(value) = T::deserialize(&mut reader)
         && reader.at_end()
     {
         return Ok(value);
     }
-    match serde_path_to_error::deserialize::<_, T>(&mut Reader::new(bytes, DEEPEST * 2)) {
+    let too_deep = |problem: Problem| Problem::new(root, problem.problem);
+    check_depth(Format::Json, bytes, NESTED).map_err(too_deep)?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+        Err(error) => Err(Problem::at(root, &error.path().to_string(), &error.inner().to_string())),
+        Ok(_) if deserializer.end().is_err() => Err(Problem::new(root, "more than one value")),
+        // What our reader leaves to others, such as keys that are no strings.
+        Ok(value) => Ok(value),
+    }
+}
+
+fn read_message_pack<'a, T: Deserialize<'a>>(bytes: &'a [u8], root: &str) -> Result<T, Problem> {
+    let mut reader = Reader::new(bytes, NESTED);
+    if let Ok(value) = T::deserialize(&mut reader)
+        && reader.at_end()
+    {
+        return Ok(value);
+    }
+    match serde_path_to_error::deserialize::<_, T>(&mut Reader::new(bytes, NESTED)) {
         Err(error) => Err(Problem::at(root, &error.path().to_string(), &error.inner().to_string())),
         Ok(_) => Err(Problem::new(root, "more than one value")),
     }
 }
 
-/// Checks how deep the containers of a body stand in each other, in one pass and without memory. Raw values are passed
-/// over by serde without a limit, so whoever lets a body in looks here first. MessagePack is limited where it is read.
+/// Checks how deep the containers of JSON stand in each other, in one pass and without memory, whether or not it is JSON. What is read is
+/// limited already, less strictly for what is around an ABI value; MessagePack is limited by that alone.
 ///
 /// # Errors
-/// Names the first key path prefix that is known without parsing: the whole body.
+/// They stand deeper. The path is that of the whole body.
 pub fn check_depth(format: Format, bytes: &[u8], deepest: usize) -> Result<(), Problem> {
-    look(format, bytes, deepest, b"").map(|_| ())
-}
-
-/// The same, and whether a reader has to look: it need not where all that is wrong with a body can be that a value within
-/// it is none, and no object has `key` at its top.
-///
-/// # Errors
-/// See [`check_depth`].
-pub fn look(format: Format, bytes: &[u8], deepest: usize, key: &[u8]) -> Result<bool, Problem> {
     if format == Format::MessagePack {
-        return Ok(true);
+        return Ok(());
     }
-    let (mut depth, mut at) = (0_usize, 0);
-    let mut must_look = bytes.trim_ascii_start().first() != Some(&b'{');
-    while let Some(byte) = bytes.get(at) {
-        at += 1;
+    let (mut depth, mut rest) = (0_usize, bytes);
+    while let [byte, after @ ..] = rest {
+        rest = after;
         match byte {
-            b'[' | b'{' => {
-                // Another value behind the first.
-                must_look |= depth == 0 && at > 1;
-                depth += 1;
-                if depth > deepest {
-                    return Err(Problem::new(
-                        crate::problem::ROOT,
-                        format!("nested deeper than {deepest} containers"),
-                    ));
-                }
+            b'[' | b'{' if depth == deepest => {
+                return Err(Problem::new(
+                    crate::problem::ROOT,
+                    format!("nested deeper than {deepest} containers"),
+                ));
             }
-            b']' | b'}' => {
-                must_look |= depth == 0;
-                depth = depth.saturating_sub(1);
-            }
-            b'"' => {
-                let rest = bytes.get(at..).unwrap_or_default();
-                let (length, escaped) = string(rest);
-                // An escape may spell any key.
-                must_look |= depth == 0 || depth == 1 && (escaped || rest.get(..length) == Some(key));
-                at += length + 1;
-            }
-            byte => must_look |= depth == 0 && !byte.is_ascii_whitespace(),
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'"' => rest = behind_string(rest),
+            _ => {}
         }
     }
-    Ok(must_look || depth > 0)
+    Ok(())
 }
 
-/// Length of a string up to its end, and whether it has an escape.
-fn string(bytes: &[u8]) -> (usize, bool) {
-    let (mut at, mut escaped) = (0, false);
-    loop {
-        let rest = bytes.get(at..).unwrap_or_default();
-        let Some(found) = memchr::memchr2(b'"', b'\\', rest) else { return (bytes.len(), escaped) };
-        at += found;
-        if rest.get(found) == Some(&b'"') {
-            return (at, escaped);
+/// What follows a string that has begun.
+fn behind_string(mut rest: &[u8]) -> &[u8] {
+    while let Some(found) = memchr::memchr2(b'"', b'\\', rest) {
+        match rest.get(found..).unwrap_or_default() {
+            [b'\\', _, after @ ..] => rest = after,
+            [b'"', after @ ..] => return after,
+            _ => break,
         }
-        (at, escaped) = (at + 2, true);
     }
+    &[]
+}
+
+/// Whether somebody has to look whether a body is an object with an entry `payload`, or no object at all. Nobody has to where nothing in it
+/// can spell that key; whether it is right in itself is not looked at.
+#[must_use]
+pub fn may_have_payload(format: Format, bytes: &[u8]) -> bool {
+    static SPELLINGS: LazyLock<[Finder<'static>; 2]> =
+        LazyLock::new(|| ["payload", "\\u"].map(|spelling| Finder::new(spelling)));
+    let seems_object = matches!(bytes.trim_ascii(), [b'{', .., b'}']);
+    let spelled = || SPELLINGS.iter().any(|spelling| spelling.find(bytes).is_some());
+    format == Format::MessagePack || !seems_object || spelled()
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
-            let value = <&'a serde_json::value::RawValue>::deserialize(deserializer)?;
-            return Ok(Self { format: Format::Json, bytes: value.get().as_bytes() });
-        }
-        let bytes = deserializer.deserialize_newtype_struct(message_pack::RAW, Slice)?;
-        Ok(Self { format: Format::MessagePack, bytes })
+        let format = if deserializer.is_human_readable() { Format::Json } else { Format::MessagePack };
+        let bytes = deserializer.deserialize_newtype_struct(RAW, Slice { format })?;
+        Ok(Self { format, bytes })
     }
 }
 
-/// Takes the bytes of a value from [`Reader`].
-struct Slice;
+/// Takes the bytes of a value from our readers.
+struct Slice {
+    format: Format,
+}
 
 impl<'de> Visitor<'de> for Slice {
     type Value = &'de [u8];
@@ -210,8 +213,14 @@ impl<'de> Visitor<'de> for Slice {
         Ok(value)
     }
 
-    /// What the reader gives where the value is none of JSON: says where.
+    /// What serde_json gives, and our reader of MessagePack where the value is none of JSON: says where.
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<&'de [u8], D::Error> {
+        if self.format == Format::Json {
+            let text = <&serde_json::value::RawValue>::deserialize(deserializer)?.get();
+            // How deep it is was looked at before.
+            let whole = json::is_value(text);
+            return if whole { Ok(text.as_bytes()) } else { Err(safe("a lone surrogate in an escape")) };
+        }
         Check::deserialize(deserializer)?;
         Err(de::Error::custom("raw values are only read from slices"))
     }

@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use protocol::channel::{self, Code as ChannelCode, Locale};
 use protocol::envelope::{self, DEADLINE, PROJECT, Project, RequestId, Token};
 use protocol::format::CONTENT_TYPE;
-use protocol::{Failure, Format, Id, Problem, actions, channels, raw};
+use protocol::{Failure, Format, Id, Problem, actions, channels};
 use serde_json::Value;
 
 use super::Bus;
@@ -29,8 +29,6 @@ use crate::telemetry::trace::Span;
 const PANICKED_MS: u64 = 100;
 /// How far a channel's timestamp may be off.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(300);
-/// Deepest nesting of a whole body: an ABI value and the envelope around it.
-const DEEPEST: usize = raw::DEEPEST + 8;
 
 /// The settings that every message meets.
 #[derive(Debug, Clone)]
@@ -270,7 +268,7 @@ fn take(
     let format = headers.format.map_err(|problem| refuse(problem.into()))?;
     outgoing.format = format;
     let known = |name: &str| bus.knows(name);
-    let request = envelope::Request::read(format, message.payload(), DEEPEST, spec.name, known)
+    let request = envelope::Request::read(format, message.payload(), spec.name, known)
         .map_err(|refused| (refused.request_id, refused.failure))?;
     let id = request.request_id;
     if request.stream && !spec.streams {
@@ -382,7 +380,6 @@ fn take_channel(
     let headers = Headers::read(message.headers());
     let format = headers.format.map_err(ChannelFailure::validation)?;
     outgoing.format = format;
-    raw::check_depth(format, message.payload(), DEEPEST).map_err(ChannelFailure::validation)?;
     let request = channel::Request::read(format, message.payload(), spec.name).map_err(|refused| {
         outgoing.request_id.clone_from(&refused.request_id);
         ChannelFailure::validation(refused.problem)

@@ -159,7 +159,7 @@ mod tests {
         let body = body(&["macro.render", "--project", "p"], r#"{"script":"x"}"#).unwrap();
         let text = body.to_string();
         let request =
-            protocol::envelope::Request::read(Format::Json, text.as_bytes(), 16, "macro.render", |_| true)
+            protocol::envelope::Request::read(Format::Json, text.as_bytes(), "macro.render", |_| true)
                 .unwrap();
         assert_eq!((request.timeout_ms, request.project.unwrap().as_str()), (Some(5), "p"));
         assert_eq!(body["payload"], json!({"script": "x"}));

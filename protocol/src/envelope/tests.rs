@@ -17,7 +17,7 @@ fn full() -> Value {
 fn take(format: Format, value: &Value) -> Result<(String, Option<u64>), Failure> {
     let body = encode(format, value);
     let known = |name: &str| name.starts_with("macro.");
-    Request::read(format, &body, 16, "macro.render", known)
+    Request::read(format, &body, "macro.render", known)
         .map(|request| (request.request_id.as_str().to_owned(), request.timeout_ms))
         .map_err(|refused| refused.failure)
 }
@@ -35,7 +35,7 @@ fn a_whole_envelope_is_read_in_both_formats() {
 fn an_object_without_the_key_payload_is_the_payload_itself() {
     for format in [Format::Json, Format::MessagePack] {
         let body = encode(format, &json!({"script": "x", "requestId": 5}));
-        let request = Request::read(format, &body, 16, "macro.render", |_| true).unwrap();
+        let request = Request::read(format, &body, "macro.render", |_| true).unwrap();
         assert_eq!(request.payload.bytes(), body);
         assert_eq!(request.request_id.as_str().len(), 36);
     }
@@ -87,14 +87,14 @@ fn a_refusal_bears_the_callers_id_where_it_can_be_read() {
     let mut value = full();
     value["project"] = json!(7);
     let body = encode(Format::Json, &value);
-    let refused = Request::read(Format::Json, &body, 16, "macro.render", |_| true).unwrap_err();
+    let refused = Request::read(Format::Json, &body, "macro.render", |_| true).unwrap_err();
     assert_eq!(refused.request_id.as_str(), "r 1");
 }
 
 #[test]
 fn what_is_no_object_is_refused_at_the_root() {
     for body in [b"[]".as_slice(), b"", b"\xff", b"\"x\"", b"nul", b"{"] {
-        let refused = Request::read(Format::Json, body, 16, "macro.render", |_| true).unwrap_err();
+        let refused = Request::read(Format::Json, body, "macro.render", |_| true).unwrap_err();
         assert!(matches!(&refused.failure, Failure::RequestInvalid(p) if p.path == "$"), "{refused:?}");
     }
 }

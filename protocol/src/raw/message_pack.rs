@@ -8,11 +8,9 @@ use serde::de::{
     Visitor,
 };
 
+use super::RAW;
 use super::check::Check;
 use crate::problem::safe;
-
-/// The name under which a type asks for the bytes of a value instead of the value.
-pub(super) const RAW: &str = "$callboard::raw";
 
 /// Why bytes are not what was asked for.
 #[derive(Debug, thiserror::Error)]

@@ -191,35 +191,73 @@ fn depth_is_counted_outside_of_strings_only() {
 }
 
 #[test]
-fn a_reader_need_not_look_where_only_a_value_within_can_be_wrong() {
-    let must = |json: &str| look(Format::Json, json.as_bytes(), 16, b"payload").unwrap();
-    for json in [r#"{"a":{"payload":1}}"#, r#"{"b":["payload","\""]}"#, "{}", "{\"a\":1} \n", "{\"a\":}"] {
+fn nobody_need_look_for_a_payload_that_nothing_can_spell() {
+    let must = |json: &str| may_have_payload(Format::Json, json.as_bytes());
+    for json in [r#"{"a":{"b":1}}"#, r#"{"pay":["\"load"]}"#, "{}", " {\"a\":1} \n"] {
         assert!(!must(json), "{json}");
     }
     for json in [
-        r#"{"payload":1}"#,
+        r#"{ "payload" :1}"#,
         r#"{"a":"payload"}"#,
         r#"{"p\u0061yload":1}"#,
         "",
         "[]",
         "1",
-        "nul",
         "{",
-        "\"{}\"",
-        "{}{}",
+        "}{",
         "{}1",
-        "{}]",
-        "{}\"a\"",
-        "{\"a",
-        "{\"a\\",
         "[{}",
     ] {
         assert!(must(json), "{json}");
     }
+    assert!(may_have_payload(Format::MessagePack, b"\x80"));
 }
 
 #[test]
 fn a_message_pack_length_that_lies_costs_no_memory() {
     let problem = read::<Holder<'_>>(Format::MessagePack, b"\x81\xa5value\xdd\xff\xff\xff\xff", "$");
     problem.unwrap_err();
+}
+
+#[test]
+fn a_lone_surrogate_is_carried_nowhere() {
+    for (half, whole) in [
+        (r"\ud83d", r"\ud83d\ude00"),
+        (r"\ude00\ud83d", r"\uD83D\uDE00"),
+        (r"\udc00", r"\ud800\udc00"),
+        (r"\ud83dx\ude00", r"\ud7ff"),
+        (r"\ud83d\u0041", r"\ue000"),
+        (r"\ud83d\n", r"\\ud83d"),
+        ("x\\udbff", "\\udbff\\udfffx"),
+    ] {
+        let json = |text| format!(r#"{{"value":["{text}"]}}"#);
+        let holder = json(whole);
+        read::<Holder<'_>>(Format::Json, holder.as_bytes(), "$").unwrap();
+        let problem = read::<Holder<'_>>(Format::Json, json(half).as_bytes(), "$").unwrap_err();
+        assert_eq!(problem, Problem::new("value", "a lone surrogate in an escape"), "{half}");
+    }
+}
+
+#[test]
+fn text_is_read_when_it_is_wanted() {
+    for (json, text) in [(r#""""#, ""), (r#" "a\"\u00e9" "#, "a\"é"), (r#""plain""#, "plain")] {
+        let read: Text<'_> = read(Format::Json, json.as_bytes(), "$").unwrap();
+        assert_eq!(read.read("$").unwrap(), text);
+        let packed = rmp_serde::to_vec(text).unwrap();
+        let read: Text<'_> = super::read(Format::MessagePack, &packed, "$").unwrap();
+        assert_eq!(read.read("$").unwrap(), text);
+    }
+    for json in ["1", "[\"a\"]", "null", "{}", "true"] {
+        let problem = read::<Text<'_>>(Format::Json, json.as_bytes(), "$").unwrap_err();
+        assert_eq!(problem, Problem::new("$", "expected a string"));
+        assert_eq!(read::<Text<'_>>(Format::MessagePack, &message_pack(json), "$").unwrap_err(), problem);
+    }
+    let problem = read::<Text<'_>>(Format::MessagePack, b"\xc4\x01x", "$").unwrap_err();
+    assert_eq!(problem, Problem::new("$", "bytes are not allowed: encode them as text"));
+    for length in [0, 31, 32, 255, 256, 65_535, 65_536] {
+        let text = "x".repeat(length);
+        let packed = rmp_serde::to_vec(&text).unwrap();
+        let read: Text<'_> = read(Format::MessagePack, &packed, "$").unwrap();
+        assert_eq!(read.read("$").unwrap(), text);
+    }
 }

@@ -1,9 +1,6 @@
-//! Finds the end of the plain part of a JSON string, sixteen bytes at a step where the processor can, else eight.
-//!
-//! "Plain" means: no quote, no backslash, no control character. Whether the bytes are UTF-8 is not decided here.
+//! Finds the end of the plain part of a JSON string (`protocol::scan`), sixteen bytes at a step where the processor can.
 
-const EACH: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
+use protocol::scan::{self, is_stop};
 
 /// How many bytes at the start of `bytes` are plain.
 #[inline]
@@ -18,22 +15,7 @@ pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
         passed += plain;
         rest = tail;
     }
-    passed + plain_prefix_by_words(rest)
-}
-
-#[inline]
-fn plain_prefix_by_words(bytes: &[u8]) -> usize {
-    let mut rest = bytes;
-    let mut passed = 0;
-    while let Some((word, tail)) = rest.split_first_chunk::<8>() {
-        let stops = stops(u64::from_le_bytes(*word));
-        if stops != 0 {
-            return passed + first(stops);
-        }
-        passed += 8;
-        rest = tail;
-    }
-    passed + rest.iter().position(|byte| is_stop(*byte)).unwrap_or(rest.len())
+    passed + scan::plain_prefix(rest)
 }
 
 /// Whether all of `bytes` is plain. What is looked at last overlaps what was before.
@@ -86,25 +68,5 @@ pub(super) fn plain_in_block(block: &[u8; 16]) -> usize {
 #[cfg(not(target_arch = "x86_64"))]
 #[inline]
 pub(super) fn plain_in_block(block: &[u8; 16]) -> usize {
-    plain_prefix_by_words(block)
-}
-
-/// A word whose lowest high bit stands in the first byte that is not plain; zero if there is none. (A borrow can
-/// only spoil bytes above the first stop, which is why the lowest bit is exact.)
-#[inline]
-fn stops(word: u64) -> u64 {
-    let control = word.wrapping_sub(EACH * 0x20);
-    let quote = (word ^ (EACH * u64::from(b'"'))).wrapping_sub(EACH);
-    let backslash = (word ^ (EACH * u64::from(b'\\'))).wrapping_sub(EACH);
-    (control | quote | backslash) & !word & HIGH
-}
-
-#[inline]
-fn first(stops: u64) -> usize {
-    (stops.trailing_zeros() / 8) as usize
-}
-
-#[inline]
-fn is_stop(byte: u8) -> bool {
-    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
+    scan::plain_prefix(block)
 }

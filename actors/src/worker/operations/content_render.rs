@@ -218,7 +218,8 @@ fn settle(
 
 async fn clean_html(worker: &State, format: Format, bytes: &Bytes) -> Result<(String, Vec<String>), Failure> {
     let result = clean::read(format, bytes)?;
-    let html = worker.cleaning.html(&result.html).await?.unwrap_or_else(|| result.html.into_owned());
+    let html = clean::html(&result)?;
+    let html = worker.cleaning.html(&html).await?.unwrap_or_else(|| html.into_owned());
     Ok((html, result.warnings.unwrap_or_default()))
 }
 

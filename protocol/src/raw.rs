@@ -182,8 +182,7 @@ fn behind_string(mut rest: &[u8]) -> &[u8] {
 /// can spell that key; whether it is right in itself is not looked at.
 #[must_use]
 pub fn may_have_payload(format: Format, bytes: &[u8]) -> bool {
-    static SPELLINGS: LazyLock<[Finder<'static>; 2]> =
-        LazyLock::new(|| ["payload", "\\u"].map(|spelling| Finder::new(spelling)));
+    static SPELLINGS: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| ["payload", "\\u"].map(Finder::new));
     let seems_object = matches!(bytes.trim_ascii(), [b'{', .., b'}']);
     let spelled = || SPELLINGS.iter().any(|spelling| spelling.find(bytes).is_some());
     format == Format::MessagePack || !seems_object || spelled()

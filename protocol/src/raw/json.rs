@@ -193,7 +193,6 @@ impl<'de> Reader<'de> {
     /// Passes over the key of an object's entry; a list's has none.
     fn pass_key(&mut self, object: bool) -> Result<(), Error> {
         if object {
-            self.peek()?;
             self.pass_string()?;
             self.take(b':')?;
         }

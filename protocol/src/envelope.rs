@@ -221,8 +221,8 @@ struct Remains<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Reads the body of a message that came on the subject of `action`. `known` is the
-    /// whitelist. A bare payload is not read: whoever takes it does.
+    /// Reads the body of a message that came on the subject of `action`. `known` is the whitelist. A bare payload is not read: whoever
+    /// takes it does.
     ///
     /// # Errors
     /// The body is no request for this action.

@@ -8,6 +8,7 @@ mod json;
 mod message_pack;
 mod object;
 mod text;
+mod variant;
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -120,7 +121,7 @@ fn read_json<'a, T: Deserialize<'a>>(bytes: &'a [u8], root: &str) -> Result<T, P
     match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
         Err(error) => Err(Problem::at(root, &error.path().to_string(), &error.inner().to_string())),
         Ok(_) if deserializer.end().is_err() => Err(Problem::new(root, "more than one value")),
-        // What our reader leaves to others, such as keys that are no strings.
+        // What our reader leaves to serde_json: keys that are read as something else than text.
         Ok(value) => Ok(value),
     }
 }

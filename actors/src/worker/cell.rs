@@ -423,6 +423,33 @@ mod tests {
         frames(&mut buffer, |_, _| panic!("no frame is there")).unwrap_err();
     }
 
+    #[actix_rt::test]
+    async fn the_answer_of_a_call_behind_another_is_expected_until_it_leaves_the_pipe() {
+        let job = || {
+            let deadline = crate::call::Deadline::within(Duration::from_secs(5));
+            let trace = crate::telemetry::trace::Trace::default();
+            let project = protocol::envelope::Project::new("p").unwrap();
+            let request = protocol::envelope::RequestId::generate();
+            Job {
+                runs: crate::worker::pool::Runs::Compiler,
+                work: crate::worker::job::Work::Attempt,
+                origin: crate::call::Origin::new(request, protocol::Id::generate(), project, trace, deadline),
+                queued: Instant::now(),
+                losses: 0,
+                reply: tokio::sync::oneshot::channel().0,
+            }
+        };
+        let (upcoming, (cell, _ends)) = (Upcoming::default(), Cell::new(1, Key::COMPILER).unwrap());
+        for expected in [0, 1, 2] {
+            cell.call(job(), &upcoming).unwrap();
+            assert_eq!(upcoming.count(), expected);
+        }
+        for expected in [2, 1, 0] {
+            cell.state_mut().flights.pop_front();
+            assert_eq!(upcoming.count(), expected);
+        }
+    }
+
     #[test]
     fn only_short_calls_stand_behind_each_other() {
         assert_eq!([depth(50.0), depth(1_000.0), depth(9_000.0), depth(f64::INFINITY)], [16, 4, 1, 1]);

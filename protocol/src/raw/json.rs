@@ -7,9 +7,10 @@ use std::borrow::Cow;
 
 use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer as _, MapAccess,
-    SeqAccess, VariantAccess, Visitor,
+    SeqAccess, Visitor,
 };
 
+use super::variant::Variant;
 use super::{NESTED, RAW};
 use crate::scan;
 
@@ -384,39 +385,12 @@ impl<'de> MapAccess<'de> for &mut Inside<'_, 'de> {
 
 impl<'a, 'de> EnumAccess<'de> for &'a mut Inside<'_, 'de> {
     type Error = Error;
-    type Variant = &'a mut Reader<'de>;
+    type Variant = Variant<&'a mut Reader<'de>>;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(
-        mut self,
-        seed: V,
-    ) -> Result<(V::Value, &'a mut Reader<'de>), Error> {
+    fn variant_seed<V: DeserializeSeed<'de>>(mut self, seed: V) -> Result<(V::Value, Self::Variant), Error> {
         let name = self.next_key_seed(seed)?.ok_or(Error)?;
         self.reader.take(b':')?;
-        Ok((name, &mut *self.reader))
-    }
-}
-
-impl<'de> VariantAccess<'de> for &mut Reader<'de> {
-    type Error = Error;
-
-    fn unit_variant(self) -> Result<(), Error> {
-        <()>::deserialize(self)
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
-        seed.deserialize(self)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_seq(visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        self.deserialize_any(visitor)
+        Ok((name, Variant(&mut *self.reader)))
     }
 }
 

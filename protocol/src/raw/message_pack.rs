@@ -4,12 +4,12 @@
 use rmp::Marker;
 use serde::de::value::{BorrowedBytesDeserializer, BorrowedStrDeserializer};
 use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess,
-    Visitor,
+    self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, Visitor,
 };
 
 use super::RAW;
 use super::check::Check;
+use super::variant::Variant;
 use crate::problem::safe;
 
 /// Why bytes are not what was asked for.
@@ -268,33 +268,9 @@ impl<'de> MapAccess<'de> for &mut Inside<'_, 'de> {
 
 impl<'de> EnumAccess<'de> for &mut Reader<'de> {
     type Error = Error;
-    type Variant = Self;
+    type Variant = Variant<Self>;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Error> {
-        Ok((seed.deserialize(&mut *self)?, self))
-    }
-}
-
-impl<'de> VariantAccess<'de> for &mut Reader<'de> {
-    type Error = Error;
-
-    fn unit_variant(self) -> Result<(), Error> {
-        <()>::deserialize(self)
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
-        seed.deserialize(self)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_any(visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
-        self.deserialize_any(visitor)
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Variant<Self>), Error> {
+        Ok((seed.deserialize(&mut *self)?, Variant(self)))
     }
 }

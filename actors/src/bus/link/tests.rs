@@ -3,8 +3,11 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
+use rustix::net::RecvFlags;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -132,6 +135,35 @@ async fn what_waits_for_others_goes_out_though_they_never_come() {
         stream.write_all(b"PONG\r\n").await.unwrap();
     });
     assert!(flushed.0);
+}
+
+/// Bytes that have come to the peer once each task has had its turns, mostly before any timer has.
+async fn arrived(stream: &TcpStream) -> usize {
+    let mut turns = 0;
+    std::future::poll_fn(|context| {
+        turns += 1;
+        context.waker().wake_by_ref();
+        if turns < 8 { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    rustix::net::recv(stream, &mut [0; 1_000][..], flags).map_or(0, |(_, count)| count)
+}
+
+#[actix_rt::test]
+async fn what_is_said_waits_for_what_is_about_to_be_said() {
+    let (_listener, mut stream, link) = linked().await;
+    link.flush().now_or_never();
+    hear(&mut stream, "PING\r\n").await;
+    let _expected: Vec<_> = (0..100).map(|_| link.upcoming().expect()).collect();
+    let mut waited = 0;
+    for _ in 0..20 {
+        link.publish_bare(To::subject("a"), b"1").unwrap();
+        waited += usize::from(arrived(&stream).await == 0);
+        hear(&mut stream, "PUB a 1\r\n1\r\n").await;
+    }
+    // All of them, unless the machine took a millisecond for a few turns.
+    assert!(waited > 10, "{waited} of 20");
 }
 
 #[actix_rt::test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 /// From so many messages that are about to be said, others wait for them.
-pub(super) const MANY: usize = 8;
+const MANY: usize = 8;
 /// Nothing waits any more once so many bytes do.
 const LUMP: usize = 32 << 10;
 /// Longest wait; the runtime's clock makes up to twice of it.
@@ -30,6 +30,12 @@ impl Upcoming {
     pub fn expect(&self) -> Expected {
         self.0.set(self.0.get() + 1);
         Expected(self.clone())
+    }
+
+    /// How many are counted.
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.0.get()
     }
 }
 

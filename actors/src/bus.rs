@@ -15,6 +15,7 @@ pub mod reply;
 pub mod service;
 pub mod stats;
 mod stream;
+mod tasks;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -102,6 +103,8 @@ pub struct Bus {
     pub prefix: Prefix,
     /// The node's name.
     pub node: String,
+    /// What the headers of replies say of it, among others.
+    all_bear: reply::AllBear,
     /// The service's id, a new one at each start.
     pub id: protocol::Id,
     /// When the node connected.
@@ -159,6 +162,7 @@ impl Bus {
             link,
             prefix: Prefix::new(&config.node.prefix).unwrap_or_default(),
             node: node.to_owned(),
+            all_bear: reply::AllBear::of(node),
             id: protocol::Id::generate(),
             started: jiff::Timestamp::now(),
             inboxes: config.nats.inboxes.clone(),
@@ -211,7 +215,7 @@ impl Bus {
         actions::find(name).is_some() || self.added.borrow().iter().any(|spec| spec.name == name)
     }
 
-    /// Reads each message where it comes in and does what is left to do for it in a task of its own, until the stop `end`.
+    /// Reads each message where it comes in and does what is left to do for it by and by, until the stop `end`.
     fn listen<F: Future<Output = ()> + 'static>(
         self: &Rc<Self>,
         name: &str,
@@ -219,13 +223,12 @@ impl Bus {
         end: Stop,
         handle: impl Fn(&Rc<Self>, link::Message) -> Option<F> + 'static,
     ) {
-        let bus = Rc::clone(self);
+        let (bus, tasks) = (Rc::clone(self), tasks::Tasks::new());
         let sid = self.link.subscribe(self.prefix.subject(name), group.map(Role::as_str), move |message| {
             let done = InFlight::of(&bus, end);
             let Some(handled) = handle(&bus, message) else { return };
-            // In a box: the runtime moves what it is given several times. Not in a block that awaits it: that would have room
-            // for it twice, and blocks from 1 KiB on take the allocator ten times as long.
-            tokio::task::spawn_local(Box::pin(handled.map(|()| drop(done))));
+            // Not in a block that awaits it: that would have room for it twice.
+            tasks.spawn(handled.map(|()| drop(done)));
         });
         self.listening.borrow_mut().push((end, sid));
     }

@@ -228,8 +228,8 @@ pub struct Envelope<'a> {
 /// A request as the node takes it, whichever way it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request<'a> {
-    /// The caller's id as it stands in the reply.
-    pub request_id: String,
+    /// The caller's id; a bare payload bears none.
+    pub request_id: Option<RequestId>,
     /// When the caller sent it, in ms; a bare payload does not say.
     pub timestamp: Option<u64>,
     /// Who asks; a bare payload does not say.
@@ -240,11 +240,11 @@ pub struct Request<'a> {
     pub project: Option<Project>,
 }
 
-/// A refused request and the id that its reply bears.
+/// A refused request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refused {
-    /// The caller's `requestId` if it could stand in a reply, else a new one.
-    pub request_id: String,
+    /// The caller's id if it could stand in a reply.
+    pub request_id: Option<RequestId>,
     /// Why.
     pub problem: Problem,
 }
@@ -279,15 +279,12 @@ impl<'a> Request<'a> {
         let saved =
             raw::read_object::<Remains<'_>>(format, body, ROOT).ok().and_then(|remains| remains.request_id);
         let request_id = saved.and_then(|id| id.read::<RequestId>(ROOT).ok());
-        Err(Box::new(Refused {
-            request_id: request_id.map_or_else(new_id, |id| id.as_str().to_owned()),
-            problem,
-        }))
+        Err(Box::new(Refused { request_id, problem }))
     }
 
     fn of_envelope(envelope: Envelope<'a>) -> Self {
         Self {
-            request_id: envelope.request_id.to_string(),
+            request_id: Some(envelope.request_id.into()),
             timestamp: Some(envelope.timestamp),
             context: Some(envelope.context),
             payload: envelope.payload,
@@ -297,17 +294,13 @@ impl<'a> Request<'a> {
 
     fn of_bare(format: Format, body: &'a [u8]) -> Self {
         Self {
-            request_id: new_id(),
+            request_id: None,
             timestamp: None,
             context: None,
             payload: Raw::trusted(format, body),
             project: None,
         }
     }
-}
-
-fn new_id() -> String {
-    crate::Id::generate().to_string()
 }
 
 /// Whether the vault has its master key.
@@ -457,13 +450,13 @@ mod tests {
             *value.pointer_mut(pointer).unwrap() = broken;
             let refused = refused(&value);
             assert_eq!(
-                (refused.problem.path.as_str(), refused.request_id.as_str()),
-                (path, "0192f1c0-0000-7000-8000-000000000000")
+                (refused.problem.path.as_str(), refused.request_id),
+                (path, RequestId::new("0192f1c0-0000-7000-8000-000000000000"))
             );
         }
         let mut value = full();
         value["requestId"] = json!("not a uuid");
-        assert_eq!(refused(&value).request_id, "not a uuid");
+        assert_eq!(refused(&value).request_id, RequestId::new("not a uuid"));
     }
 
     #[test]

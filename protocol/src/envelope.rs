@@ -1,6 +1,7 @@
 //! The envelope of actions: what a request may hold and how a reply is written. Channels have their own, in `channel`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
@@ -29,26 +30,32 @@ pub const ERROR_TEXT: &str = "Nats-Service-Error";
 /// A caller's id for a request: 1–128 characters of printable ASCII.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, schemars::JsonSchema)]
 #[serde(transparent)]
-pub struct RequestId(#[schemars(length(min = 1, max = 128), regex(pattern = r"^[\x20-\x7e]+$"))] String);
+pub struct RequestId(#[schemars(length(min = 1, max = 128), regex(pattern = r"^[\x20-\x7e]+$"))] Arc<str>);
 
 impl RequestId {
     /// Checks `text`.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let fits = (1..=128).contains(&text.len()) && text.bytes().all(|b| (0x20..=0x7e).contains(&b));
-        fits.then(|| Self(text.to_owned()))
+        fits.then(|| Self(text.into()))
     }
 
     /// A new id, a UUID v7, for a caller who gave none.
     #[must_use]
     pub fn generate() -> Self {
-        Self(crate::Id::generate().with_text(str::to_owned))
+        crate::Id::generate().into()
     }
 
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<crate::Id> for RequestId {
+    fn from(id: crate::Id) -> Self {
+        Self(id.with_text(|text| text.into()))
     }
 }
 
@@ -179,8 +186,8 @@ pub struct Envelope<'a> {
 /// A request as the node takes it, whichever way it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request<'a> {
-    /// The caller's id, or a new one.
-    pub request_id: RequestId,
+    /// The caller's id; a bare payload bears none.
+    pub request_id: Option<RequestId>,
     /// What the action gets.
     pub payload: Raw<'a>,
     /// When the caller sent it; a bare payload does not say.
@@ -197,11 +204,11 @@ pub struct Request<'a> {
     pub token: Option<Token>,
 }
 
-/// A refused request: the failure and the id that its reply bears.
+/// A refused request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refused {
     /// The caller's id if it could be read.
-    pub request_id: RequestId,
+    pub request_id: Option<RequestId>,
     /// Why.
     pub failure: Failure,
 }
@@ -267,7 +274,7 @@ impl<'a> Request<'a> {
             return Err(refuse(Some(id), Failure::request("timeoutMs", "expected at least 1")));
         }
         Ok(Self {
-            request_id: id,
+            request_id: Some(id),
             payload: envelope.payload,
             timestamp: Some(envelope.timestamp),
             timeout_ms: envelope.timeout_ms,
@@ -280,7 +287,7 @@ impl<'a> Request<'a> {
 
     fn of_bare(format: Format, body: &'a [u8]) -> Self {
         Self {
-            request_id: RequestId::generate(),
+            request_id: None,
             payload: Raw::trusted(format, body),
             timestamp: None,
             timeout_ms: None,
@@ -293,7 +300,7 @@ impl<'a> Request<'a> {
 }
 
 fn refuse(request_id: Option<RequestId>, failure: Failure) -> Box<Refused> {
-    Box::new(Refused { request_id: request_id.unwrap_or_else(RequestId::generate), failure })
+    Box::new(Refused { request_id, failure })
 }
 
 fn saved_id(format: Format, body: &[u8]) -> Option<RequestId> {

@@ -4,6 +4,7 @@
 //! Writing lives in `writer`.
 
 mod check;
+mod checked;
 mod json;
 mod message_pack;
 mod object;
@@ -19,6 +20,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 use crate::format::Format;
 use crate::problem::{Problem, safe};
 use check::Check;
+pub use checked::Checked;
 pub(crate) use message_pack::Reader;
 pub use object::{AnyObject, object, optional_object, read_object};
 pub use text::Text;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt as _;
 use protocol::channel::{self, Code as ChannelCode, Locale};
-use protocol::envelope::{self, DEADLINE, PROJECT, Project, RequestId, Token};
+use protocol::envelope::{self, DEADLINE, PROJECT, Project, Token};
 use protocol::format::CONTENT_TYPE;
 use protocol::{Failure, Format, Id, Problem, actions, channels};
 use serde_json::Value;
@@ -112,20 +112,18 @@ pub(super) fn action(
     let (mut outgoing, span) = Outgoing::of(bus, message)?;
     let arrival = Arrival { at, span };
     let taken = AssertUnwindSafe(|| take(bus, &mut outgoing, served.spec, message, at));
-    let taken = catch_unwind(taken).unwrap_or_else(|_| Err((RequestId::generate(), panicked())));
+    let taken = catch_unwind(taken).unwrap_or_else(|_| Err(panicked()));
     let entered = taken.and_then(|taken| match served.endpoint.gate.enter(message.payload().len()) {
         Ok(inside) => Ok((taken, inside)),
-        Err(full) => Err((taken.call.origin.request_id.clone(), full)),
+        Err(full) => Err(full),
     });
     let (taken, inside) = match entered {
         Ok(entered) => entered,
-        Err((id, failure)) => {
-            id.as_str().clone_into(&mut outgoing.request_id);
+        Err(failure) => {
             answer(bus, served, outgoing, Outcome::Own(Err(failure)), arrival);
             return None;
         }
     };
-    taken.call.origin.request_id.as_str().clone_into(&mut outgoing.request_id);
     let (bus, router, served) = (Rc::clone(bus), Rc::clone(router), Rc::clone(served));
     Some(async move {
         let outcome = AssertUnwindSafe(attend(&bus, &router, served.spec, &outgoing, taken));
@@ -164,18 +162,18 @@ fn answer(bus: &Rc<Bus>, served: &Served, mut outgoing: Outgoing, outcome: Outco
     let (reason, refused) = (why(Failure::reason), why(Failure::refused));
     outgoing.failed = outcome.failure().map(Failed::of);
     let (format, now) = (outgoing.format, jiff::Timestamp::now());
-    let body = outcome.into_body(format, &outgoing.request_id, now);
+    let body = outcome.into_body(format, outgoing.request_id.as_str(), now);
     let sent = match bus.send(&outgoing, &body) {
         Err(size) => {
             let failure = too_large(size, bus.max_payload());
             outgoing.failed = Some(Failed::of(&failure));
-            let body = envelope::failure(format, &outgoing.request_id, failure, now);
+            let body = envelope::failure(format, outgoing.request_id.as_str(), failure, now);
             bus.send(&outgoing, &body)
         }
         sent => sent,
     };
     let failed = outgoing.failed.as_ref().map(|failed| failed.code);
-    let (action, request, took) = (served.spec.name, &outgoing.request_id, arrival.at.elapsed());
+    let (action, request, took) = (served.spec.name, outgoing.request_id.as_str(), arrival.at.elapsed());
     served.endpoint.count(took, failed);
     match failed {
         Some(code) => {
@@ -261,22 +259,24 @@ fn take(
     spec: &'static actions::Spec,
     message: &Message,
     arrived: Instant,
-) -> Result<Taken, (RequestId, Failure)> {
+) -> Result<Taken, Failure> {
     crate::faults::point("intake");
     let headers = Headers::read(message.headers());
-    let refuse = |failure: Failure| (RequestId::generate(), failure);
-    let format = headers.format.map_err(|problem| refuse(problem.into()))?;
+    let format = headers.format?;
     outgoing.format = format;
     let known = |name: &str| bus.knows(name);
-    let request = envelope::Request::read(format, message.payload(), spec.name, known)
-        .map_err(|refused| (refused.request_id, refused.failure))?;
-    let id = request.request_id;
+    let request =
+        envelope::Request::read(format, message.payload(), spec.name, known).map_err(|refused| {
+            outgoing.names(refused.request_id);
+            refused.failure
+        })?;
+    outgoing.names(request.request_id);
     if request.stream && !spec.streams {
-        return Err((id, Failure::request("stream", "this action does not stream: leave it out")));
+        return Err(Failure::request("stream", "this action does not stream: leave it out"));
     }
     let project = match request.project {
         Some(project) => project,
-        None => headers.project.map_err(|problem| (id.clone(), problem.into()))?,
+        None => headers.project?,
     };
     let timeout = bus.settings.timeout(spec.name, spec.timeout_ms, request.timeout_ms);
     let begin = request.timestamp.filter(|_| bus.settings.trust_timestamps);
@@ -288,6 +288,7 @@ fn take(
     let named = request.timestamp.is_some();
     let parts = request.stream.then(|| Duration::from_millis(request.lease_ms.into()));
     let payload = request.payload.into_bytes(&message.to_payload());
+    let id = outgoing.request_id.clone();
     let origin = Origin::new(id, outgoing.correlation, project, outgoing.trace.clone(), deadline);
     Ok(Taken { call: Call { origin, format, payload }, token: request.token, named, parts, late })
 }
@@ -323,7 +324,6 @@ pub(super) async fn channel(
     let at = Instant::now();
     let Some((mut outgoing, span)) = Outgoing::of(&bus, &message) else { return };
     let arrival = Arrival { at, span };
-    outgoing.request_id = Id::generate().to_string();
     let mut locale = Locale::default();
     let attended = async {
         let (call, operator) = take_channel(&bus, &mut outgoing, &mut locale, spec, &message)?;
@@ -333,7 +333,7 @@ pub(super) async fn channel(
     let outcome = AssertUnwindSafe(attended).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| Err(ChannelFailure::of(ChannelCode::ServiceFailure)));
     let (code, data, debug) = match outcome {
-        Ok(ChannelAnswer::Silence) => return arrival.end(spec.name, &outgoing.request_id, None),
+        Ok(ChannelAnswer::Silence) => return arrival.end(spec.name, outgoing.request_id.as_str(), None),
         Ok(ChannelAnswer::Data(data)) => (ChannelCode::Ok, Some(data), None),
         Err(failure) => (failure.code, failure.data, failure.debug),
     };
@@ -342,7 +342,7 @@ pub(super) async fn channel(
     let text = channel::text::of(code, &locale);
     outgoing.failed = code.number().map(|number| Failed { number, code: code.as_str(), text: text.message });
     let head = channel::Head {
-        request_id: &outgoing.request_id,
+        request_id: outgoing.request_id.as_str(),
         channel: spec.name,
         code,
         locale: &locale,
@@ -365,7 +365,7 @@ pub(super) async fn channel(
     }
     let failed = outgoing.failed.as_ref().map(|failed| failed.code);
     endpoint.count(at.elapsed(), failed);
-    arrival.end(spec.name, &outgoing.request_id, failed);
+    arrival.end(spec.name, outgoing.request_id.as_str(), failed);
     tracing::debug!(channel = spec.name, code = code.as_str(), "answered");
 }
 
@@ -381,10 +381,10 @@ fn take_channel(
     let format = headers.format.map_err(ChannelFailure::validation)?;
     outgoing.format = format;
     let request = channel::Request::read(format, message.payload(), spec.name).map_err(|refused| {
-        outgoing.request_id.clone_from(&refused.request_id);
+        outgoing.names(refused.request_id);
         ChannelFailure::validation(refused.problem)
     })?;
-    outgoing.request_id.clone_from(&request.request_id);
+    outgoing.names(request.request_id);
     if let Some(context) = &request.context {
         locale.clone_from(&context.locale);
     }
@@ -400,9 +400,14 @@ fn take_channel(
     let timeout = bus.settings.timeout(spec.name, spec.timeout_ms, None);
     let deadline = deadline(Instant::now(), timeout, None, headers.deadline)
         .map_err(|_| ChannelFailure::of(ChannelCode::Timeout))?;
-    let request_id = RequestId::new(&request.request_id).unwrap_or_else(RequestId::generate);
     let payload = request.payload.into_bytes(&message.to_payload());
-    let origin = Origin::new(request_id, outgoing.correlation, project, outgoing.trace.clone(), deadline);
+    let origin = Origin::new(
+        outgoing.request_id.clone(),
+        outgoing.correlation,
+        project,
+        outgoing.trace.clone(),
+        deadline,
+    );
     let operator = request.context.map(|context| context.operator_id);
     let reply_to = outgoing.reply_to().to_owned();
     Ok((ChannelCall { origin, format, payload, reply_to }, operator))

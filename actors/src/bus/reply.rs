@@ -3,11 +3,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use protocol::envelope::{CORRELATION_ID, ERROR_NUMBER, ERROR_TEXT, NODE, REQUEST_ID, Token};
+use protocol::envelope::{CORRELATION_ID, ERROR_NUMBER, ERROR_TEXT, NODE, REQUEST_ID, RequestId, Token};
 use protocol::format::CONTENT_TYPE;
 use protocol::{Failure, Format, Id};
 
 use super::intake::Taken;
+use super::link::headers::Lines;
 use super::link::{Block, Message, Refused, To};
 use super::stream::Listener;
 use super::{Bus, InFlight, Stop};
@@ -21,7 +22,8 @@ const SEND: Duration = Duration::from_secs(10);
 pub(super) struct Outgoing {
     inbox: String,
     pub(super) format: Format,
-    pub(super) request_id: String,
+    /// A new one until the caller's is known.
+    pub(super) request_id: RequestId,
     pub(super) correlation: Id,
     pub(super) trace: Trace,
     pub(super) failed: Option<Failed>,
@@ -42,6 +44,20 @@ impl Failed {
     }
 }
 
+/// The headers that all replies of a format bear.
+pub(super) struct AllBear {
+    json: Lines,
+    message_pack: Lines,
+}
+
+impl AllBear {
+    /// Those of a node of that name.
+    pub(super) fn of(node: &str) -> Self {
+        let of = |format: Format| Lines::new([(NODE, node), (CONTENT_TYPE, format.content_type())]);
+        Self { json: of(Format::Json), message_pack: of(Format::MessagePack) }
+    }
+}
+
 impl Outgoing {
     /// The reply to `message`, and the span of its handling if that is recorded; `None`, counted, if there is nowhere
     /// it may go.
@@ -53,15 +69,25 @@ impl Outgoing {
         };
         let headers = message.headers();
         let (trace, span) = bus.tracer.take(message.subject(), |name| headers.get(name));
+        // Who names nothing gets one name for both.
+        let named = headers.get(CORRELATION_ID).and_then(Id::new);
+        let correlation = named.unwrap_or_else(Id::generate);
         let outgoing = Self {
             inbox: inbox.to_owned(),
             format: Format::Json,
-            request_id: String::new(),
-            correlation: headers.get(CORRELATION_ID).and_then(Id::new).unwrap_or_else(Id::generate),
+            request_id: named.map_or_else(|| correlation.into(), |_| RequestId::generate()),
+            correlation,
             trace,
             failed: None,
         };
         Some((outgoing, span))
+    }
+
+    /// It bears the caller's own id, if there is one.
+    pub(super) fn names(&mut self, id: Option<RequestId>) {
+        if let Some(id) = id {
+            self.request_id = id;
+        }
     }
 
     /// Whom parts go to that come before it.
@@ -81,11 +107,13 @@ impl Outgoing {
         &self.inbox
     }
 
-    fn headers(&self, block: &mut Block<'_>, node: &str) {
-        block.put(REQUEST_ID, &self.request_id);
-        block.put(NODE, node);
+    fn headers(&self, block: &mut Block<'_>, all_bear: &AllBear) {
+        block.put(REQUEST_ID, self.request_id.as_str());
         self.correlation.with_text(|text| block.put(CORRELATION_ID, text));
-        block.put(CONTENT_TYPE, self.format.content_type());
+        block.append(match self.format {
+            Format::Json => &all_bear.json,
+            Format::MessagePack => &all_bear.message_pack,
+        });
         self.trace.headers(|name, value| block.put(name, value));
         if let Some(failed) = &self.failed {
             block.put(ERROR_NUMBER, itoa::Buffer::new().format(failed.number));
@@ -103,7 +131,7 @@ impl Bus {
     /// Publishes a reply. `Err` is the size of a body that the broker does not carry; nothing was sent then.
     pub(super) fn send(self: &Rc<Self>, outgoing: &Outgoing, body: &[u8]) -> Result<(), usize> {
         let to = To::subject(&outgoing.inbox);
-        match self.link.publish(to, |block| outgoing.headers(block, &self.node), body) {
+        match self.link.publish(to, |block| outgoing.headers(block, &self.all_bear), body) {
             Ok(()) => {}
             Err(Refused::TooLarge(_)) => return Err(body.len()),
             Err(Refused::Full) => self.send_later(outgoing.clone(), body.to_owned()),
@@ -118,8 +146,9 @@ impl Bus {
     fn send_later(self: &Rc<Self>, outgoing: Outgoing, body: Vec<u8>) {
         let (bus, waits) = (Rc::clone(self), InFlight::of(self, Stop::All));
         tokio::task::spawn_local(async move {
-            let (to, headers) =
-                (To::subject(&outgoing.inbox), |block: &mut Block<'_>| outgoing.headers(block, &bus.node));
+            let (to, headers) = (To::subject(&outgoing.inbox), |block: &mut Block<'_>| {
+                outgoing.headers(block, &bus.all_bear)
+            });
             if let Err(error) = bus.link.publish_within(SEND, to, headers, &body).await {
                 tracing::warn!(%error, "a reply could not be sent");
             }

@@ -2,7 +2,7 @@
 //! is known by its hash, never changes.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -143,7 +143,8 @@ pub struct Scripts {
     grants: Vec<Grant>,
     /// What is counted of them; those that go are forgotten there too.
     counters: Rc<Counters>,
-    known: RefCell<HashMap<String, Names>>,
+    /// By project, of which there are few.
+    known: RefCell<BTreeMap<String, Names>>,
     /// The ids of the enabled scripts of a project's kind, in their order.
     listed: RefCell<Listed>,
     bodies: RefCell<Bodies>,

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Action, Role};
 use crate::abi;
-use crate::raw::Raw;
+use crate::raw::Checked;
 
 /// Names the types of `macro.render`.
 #[derive(Debug)]
@@ -28,10 +28,9 @@ pub struct Request<'a> {
     /// Slug, alias or id.
     #[serde(borrow)]
     pub script: Cow<'a, str>,
-    /// Goes to the script as it came; see [`abi::Context`].
+    /// Goes to the script as it came.
     #[serde(borrow)]
-    #[schemars(with = "abi::Context")]
-    pub context: Raw<'a>,
+    pub context: Checked<'a, abi::Context<'a>>,
     /// Leaves the HTML as the script gave it: the caller cleans for itself.
     #[serde(default)]
     pub raw: bool,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::{Action, Role};
-use crate::raw::Raw;
+use crate::raw::Checked;
 use crate::{abi, failure};
 
 /// Most contexts in one request.
@@ -33,8 +33,8 @@ pub struct Request<'a> {
     pub script: Cow<'a, str>,
     /// At most [`MOST`]; each goes to the script as it came.
     #[serde(borrow)]
-    #[schemars(with = "Vec<abi::Context>", length(max = 1_000))]
-    pub contexts: Vec<Raw<'a>>,
+    #[schemars(length(max = 1_000))]
+    pub contexts: Vec<Checked<'a, abi::Context<'a>>>,
     /// Leaves the HTML as the script gave it.
     #[serde(default)]
     pub raw: bool,

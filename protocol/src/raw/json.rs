@@ -5,11 +5,13 @@
 
 use std::borrow::Cow;
 
+use serde::de::value::BorrowedBytesDeserializer;
 use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer as _, MapAccess,
     SeqAccess, Visitor,
 };
 
+use super::checked::CHECKED;
 use super::variant::Variant;
 use super::{NESTED, RAW};
 use crate::scan;
@@ -300,13 +302,16 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        if name != RAW {
-            return visitor.visit_newtype_struct(self);
+        match name {
+            RAW => {
+                self.peek()?;
+                let start = self.at;
+                self.pass_value()?;
+                visitor.visit_borrowed_bytes(self.slice(start)?.as_bytes())
+            }
+            CHECKED => visitor.visit_seq(Both { reader: self, start: None }),
+            _ => visitor.visit_newtype_struct(self),
         }
-        self.peek()?;
-        let start = self.at;
-        self.pass_value()?;
-        visitor.visit_borrowed_bytes(self.slice(start)?.as_bytes())
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -330,6 +335,27 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
         tuple tuple_struct struct
+    }
+}
+
+/// A value, and then its bytes.
+struct Both<'a, 'de> {
+    reader: &'a mut Reader<'de>,
+    /// Where the value began, once it was read.
+    start: Option<usize>,
+}
+
+impl<'de> SeqAccess<'de> for Both<'_, 'de> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        let Some(start) = self.start else {
+            self.reader.peek()?;
+            self.start = Some(self.reader.at);
+            return seed.deserialize(&mut *self.reader).map(Some);
+        };
+        let bytes = self.reader.slice(start)?.as_bytes();
+        seed.deserialize(BorrowedBytesDeserializer::new(bytes)).map(Some)
     }
 }
 

@@ -9,6 +9,7 @@ use serde::de::{
 
 use super::RAW;
 use super::check::Check;
+use super::checked::CHECKED;
 use super::variant::Variant;
 use crate::problem::safe;
 
@@ -177,7 +178,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        if name != RAW {
+        if ![RAW, CHECKED].contains(&name) {
             return visitor.visit_newtype_struct(self);
         }
         let (before, depth) = (self.rest, self.depth);

@@ -22,7 +22,7 @@ pub fn read_object<'a, T: Deserialize<'a>>(
 }
 
 /// A value that is an object on the wire.
-struct Object<T>(T);
+pub(super) struct Object<T>(T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

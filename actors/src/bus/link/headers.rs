@@ -74,8 +74,28 @@ impl<'a> Block<'a> {
         }
     }
 
+    /// Adds headers that were written before.
+    pub fn append(&mut self, lines: &Lines) {
+        self.0.extend_from_slice(&lines.0);
+    }
+
     pub(super) fn end(self) {
         self.0.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Headers that many messages bear.
+#[derive(Debug)]
+pub struct Lines(Vec<u8>);
+
+impl Lines {
+    /// Names and values, written as [`Block::put`] does.
+    #[must_use]
+    pub fn new<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut lines = Self(Vec::new());
+        let mut block = Block(&mut lines.0);
+        headers.into_iter().for_each(|(name, value)| block.put(name, value));
+        lines
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use protocol::abi::{self, Kind};
+use protocol::abi::Kind;
 use protocol::actions::macro_render::Request;
 use protocol::frame::cell::Function;
 
@@ -15,13 +15,10 @@ use crate::worker::{Input, State, clean};
 /// How it failed.
 pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
     let request: Request<'_> = call.read()?;
-    request.context.read_object::<abi::Context<'_>>("payload.context")?;
+    let context = request.context.raw("payload.context")?;
     let script = worker.scripts.find(&call.origin, Kind::Macro, &request.script).await?;
-    let input = Input {
-        format: call.format,
-        bytes: request.context.into_bytes(&call.payload),
-        origin: call.origin.clone(),
-    };
+    let input =
+        Input { format: call.format, bytes: context.into_bytes(&call.payload), origin: call.origin.clone() };
     let returned = worker.call(&script, Function::Render, None, input).await?;
     if request.raw {
         clean::read(call.format, &returned.value)?;

@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use protocol::abi::{self, Kind};
+use protocol::abi::Kind;
 use protocol::actions::macro_render_many::{MOST, Request};
 use protocol::failure::{self, InvalidResponse};
 use protocol::frame::LARGEST;
 use protocol::writer::Writer;
-use protocol::{Failure, Raw};
+use protocol::{Failure, Problem, Raw};
 
 use crate::call::{Answer, Call};
 use crate::worker::{State, batch, clean};
@@ -22,11 +22,14 @@ pub async fn handle(worker: Rc<State>, call: Call) -> Answer {
     if request.contexts.len() > MOST {
         return Err(Failure::request("payload.contexts", format!("expected at most {MOST} contexts")));
     }
-    for (number, context) in request.contexts.iter().enumerate() {
-        context.read_object::<abi::Context<'_>>(&format!("payload.contexts[{number}]"))?;
-    }
+    let contexts = request.contexts.into_iter().enumerate();
+    let contexts: Vec<Bytes> = contexts
+        .map(|(number, context)| {
+            let context = context.raw(format_args!("payload.contexts[{number}]"))?;
+            Ok(context.into_bytes(&call.payload))
+        })
+        .collect::<Result<_, Problem>>()?;
     let script = worker.scripts.find(&call.origin, Kind::Macro, &request.script).await?;
-    let contexts = request.contexts.into_iter().map(|context| context.into_bytes(&call.payload)).collect();
     let share = worker.cleaning.share();
     let checked = async |item: batch::Item| match item.outcome {
         Ok(value) if request.raw => clean::read(call.format, &value).map(|_| value.clone()),

@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use protocol::channel::{self, Locale, SafeStorageStatus};
-use protocol::envelope::{self, Request};
+use protocol::envelope::{self, Request, RequestId};
 use protocol::raw;
 use protocol::{Format, Problem, Raw, actions, channels};
 
@@ -67,9 +67,10 @@ fn action(format: Format, body: &[u8]) {
     let now = jiff::Timestamp::UNIX_EPOCH;
     match Request::read(format, body, "macro.render", known) {
         Err(refused) => {
-            let reply = envelope::failure(format, refused.request_id.as_str(), refused.failure, now);
+            let id = refused.request_id.unwrap_or_else(RequestId::generate);
+            let reply = envelope::failure(format, id.as_str(), refused.failure, now);
             let read = envelope::Reply::read(format, &reply).expect("a reply of ours can be read");
-            assert!(!read.ok && read.request_id == refused.request_id.as_str());
+            assert!(!read.ok && read.request_id == id.as_str());
         }
         Ok(request) => {
             payloads(&request.payload);
@@ -79,9 +80,10 @@ fn action(format: Format, body: &[u8]) {
                 assert!(read.ok().is_none_or(|value| value.get("payload").is_none()));
                 return;
             }
-            let reply = envelope::success(format, request.request_id.as_str(), &request.payload, now);
+            let id = request.request_id.expect("an envelope has one");
+            let reply = envelope::success(format, id.as_str(), &request.payload, now);
             let read: Written<'_> = raw::read_object(format, &reply, "$").expect("a reply of ours");
-            assert_eq!(read.request_id, request.request_id.as_str());
+            assert_eq!(read.request_id, id.as_str());
             assert_eq!(read.data.expect("data").bytes(), request.payload.bytes());
         }
     }
@@ -99,9 +101,10 @@ fn channel(format: Format, body: &[u8]) {
             (refused.request_id, channel::Code::ValidationError)
         }
     };
+    let id = id.unwrap_or_else(RequestId::generate);
     let locale = Locale::default();
     let head = channel::Head {
-        request_id: &id,
+        request_id: id.as_str(),
         channel: name,
         code,
         locale: &locale,

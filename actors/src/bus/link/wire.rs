@@ -3,7 +3,7 @@
 //! for more, or [`Broken`].
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 use serde::Deserialize;
 
 use super::headers::Headers;
@@ -176,9 +176,7 @@ impl Arguments {
         const SHAPE: Broken = Broken("a message's line of another shape");
         let mut parts = Parts { bytes: arguments, at: 0 };
         let subject = parts.next().ok_or(SHAPE)?;
-        let number = |(start, end): (usize, usize)| {
-            std::str::from_utf8(arguments.get(start..end)?).ok()?.parse::<u64>().ok()
-        };
+        let number = |(start, end)| number(arguments.get(start..end)?);
         let sid = parts.next().and_then(number).ok_or(SHAPE)?;
         let mut rest = [(0, 0); 3];
         let mut count = 0;
@@ -236,13 +234,20 @@ impl Arguments {
     }
 }
 
+/// A number in decimal digits.
+fn number(digits: &[u8]) -> Option<u64> {
+    let add = |number: u64, digit: &u8| {
+        number.checked_mul(10)?.checked_add(u64::from(digit.checked_sub(b'0').filter(|digit| *digit < 10)?))
+    };
+    digits.iter().try_fold(0, add).filter(|_| !digits.is_empty())
+}
+
 /// What the broker takes as blanks between two words. Subjects may hold any other character, other white space too.
 const BLANKS: [u8; 2] = [b' ', b'\t'];
 
-/// Where the first blank is.
+/// Where the first blank is. Words are short: looking at each byte costs less than beginning to look at many.
 fn blank(bytes: &[u8]) -> Option<usize> {
-    let [space, tab] = BLANKS;
-    memchr2(space, tab, bytes)
+    bytes.iter().position(|byte| BLANKS.contains(byte))
 }
 
 /// Where the words of a line begin and end.

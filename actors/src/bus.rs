@@ -189,18 +189,17 @@ impl Bus {
             let endpoint = self.stats.endpoint(spec.name, spec.role, self.gates.of(spec.role), schemas);
             let served = Rc::new(intake::Served { spec, endpoint });
             let (group, router) = (Some(spec.role), Rc::clone(&router));
-            self.listen(spec.name, group, Stop::of_action(spec), move |bus, message| {
-                intake::action(bus, &router, &served, &message)
-            });
+            let read = move |bus: &_, message| intake::action(bus, &router, &served, &message);
+            self.listen(spec.name, group, Stop::of_action(spec), read, intake::LetIn::run);
         }
         for spec in channels::ALL.iter().filter(|spec| roles.contains(&spec.role)) {
             let subject = protocol::subject::of_channel(spec.name);
             let group = (spec.role != Role::Supervisor).then_some(spec.role);
             let endpoint = self.stats.endpoint(spec.name, spec.role, self.gates.of(spec.role), None);
             let router = Rc::clone(&router);
-            self.listen(&subject, group, Stop::of_channel(spec), move |bus, message| {
-                let (bus, router, endpoint) = (Rc::clone(bus), Rc::clone(&router), Rc::clone(&endpoint));
-                Some(intake::channel(bus, router, spec, endpoint, message))
+            let read = |bus: &_, message| Some((Rc::clone(bus), message));
+            self.listen(&subject, group, Stop::of_channel(spec), read, move |(bus, message)| {
+                intake::channel(bus, Rc::clone(&router), spec, Rc::clone(&endpoint), message)
             });
         }
         let held = self.held.clone();
@@ -215,20 +214,21 @@ impl Bus {
         actions::find(name).is_some() || self.added.borrow().iter().any(|spec| spec.name == name)
     }
 
-    /// Reads each message where it comes in and does what is left to do for it by and by, until the stop `end`.
-    fn listen<F: Future<Output = ()> + 'static>(
+    /// Reads each message where it comes in, and handles by and by what was read of it, until the stop `end`.
+    fn listen<T, F: Future<Output = ()> + 'static>(
         self: &Rc<Self>,
         name: &str,
         group: Option<Role>,
         end: Stop,
-        handle: impl Fn(&Rc<Self>, link::Message) -> Option<F> + 'static,
+        read: impl Fn(&Rc<Self>, link::Message) -> Option<T> + 'static,
+        handle: impl Fn(T) -> F + 'static,
     ) {
         let (bus, tasks) = (Rc::clone(self), tasks::Tasks::new());
         let sid = self.link.subscribe(self.prefix.subject(name), group.map(Role::as_str), move |message| {
             let done = InFlight::of(&bus, end);
-            let Some(handled) = handle(&bus, message) else { return };
+            let Some(read) = read(&bus, message) else { return };
             // Not in a block that awaits it: that would have room for it twice.
-            tasks.spawn(handled.map(|()| drop(done)));
+            tasks.spawn(|| handle(read).map(|()| drop(done)));
         });
         self.listening.borrow_mut().push((end, sid));
     }

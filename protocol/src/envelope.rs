@@ -310,11 +310,19 @@ fn saved_id(format: Format, body: &[u8]) -> Option<RequestId> {
 /// The reply of a success, with the action's data as they are.
 #[must_use]
 pub fn success(format: Format, request_id: &str, data: &Raw<'_>, timestamp: jiff::Timestamp) -> Vec<u8> {
+    // What stands around the values is the same in all of them.
+    let [begin, to_data, to_time, end]: [&[u8]; 4] = match format {
+        Format::Json => [br#"{"requestId":"#, br#","ok":true,"data":"#, br#","timestamp":"#, b"}"],
+        Format::MessagePack => [b"\x84\xa9requestId", b"\xa2ok\xc3\xa4data", b"\xa9timestamp", b""],
+    };
     let mut writer = Writer::new(format, data.bytes().len() + 160);
-    head(&mut writer, request_id, true);
-    writer.key("data");
+    writer.literal(begin);
+    writer.text(request_id);
+    writer.literal(to_data);
     writer.raw(data);
-    tail(&mut writer, timestamp);
+    writer.literal(to_time);
+    writer.timestamp(timestamp);
+    writer.literal(end);
     writer.finish()
 }
 
@@ -322,25 +330,17 @@ pub fn success(format: Format, request_id: &str, data: &Raw<'_>, timestamp: jiff
 #[must_use]
 pub fn failure(format: Format, request_id: &str, failure: Failure, timestamp: jiff::Timestamp) -> Vec<u8> {
     let mut writer = Writer::new(format, 512);
-    head(&mut writer, request_id, false);
-    writer.key("error");
-    writer.value(&failure::Body::from(failure));
-    tail(&mut writer, timestamp);
-    writer.finish()
-}
-
-fn head(writer: &mut Writer, request_id: &str, ok: bool) {
     writer.object(4);
     writer.key("requestId");
     writer.text(request_id);
     writer.key("ok");
-    writer.value(&ok);
-}
-
-fn tail(writer: &mut Writer, timestamp: jiff::Timestamp) {
+    writer.value(&false);
+    writer.key("error");
+    writer.value(&failure::Body::from(failure));
     writer.key("timestamp");
     writer.timestamp(timestamp);
     writer.end_object();
+    writer.finish()
 }
 
 /// A reply as a caller reads it. Replies may grow: unknown keys are passed over.

@@ -146,6 +146,12 @@ impl Writer {
         self.comma = true;
     }
 
+    /// Writes what stands before and between values, as it is in the format that is written.
+    pub(crate) fn literal(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+        self.comma = false;
+    }
+
     fn open(&mut self, bracket: u8, short: u8, long: u8, length: u32) {
         self.separate();
         match self.format {

@@ -14,6 +14,7 @@ use protocol::{Failure, Format, Id, Problem, actions, channels};
 use serde_json::Value;
 
 use super::Bus;
+use super::gate::Inside;
 use super::link::Message;
 use super::link::headers::Headers as Block;
 use super::once::{self, Outcome};
@@ -101,36 +102,52 @@ pub(super) struct Served {
     pub(super) endpoint: Rc<Endpoint>,
 }
 
-/// Reads a message on an action's subject. What is left to do for it, if it could be read: to run the call, and to answer.
+/// A call that was let in.
+pub(super) struct LetIn {
+    bus: Rc<Bus>,
+    router: Rc<Router>,
+    served: Rc<Served>,
+    outgoing: Outgoing,
+    taken: Taken,
+    inside: Inside,
+    arrival: Arrival,
+}
+
+/// Reads a message on an action's subject: the call that is left to be run, or nothing, where all is said already.
 pub(super) fn action(
     bus: &Rc<Bus>,
     router: &Rc<Router>,
     served: &Rc<Served>,
     message: &Message,
-) -> Option<impl Future<Output = ()> + use<>> {
+) -> Option<LetIn> {
     let at = Instant::now();
     let (mut outgoing, span) = Outgoing::of(bus, message)?;
     let arrival = Arrival { at, span };
     let taken = AssertUnwindSafe(|| take(bus, &mut outgoing, served.spec, message, at));
     let taken = catch_unwind(taken).unwrap_or_else(|_| Err(panicked()));
-    let entered = taken.and_then(|taken| match served.endpoint.gate.enter(message.payload().len()) {
-        Ok(inside) => Ok((taken, inside)),
-        Err(full) => Err(full),
-    });
-    let (taken, inside) = match entered {
-        Ok(entered) => entered,
-        Err(failure) => {
-            answer(bus, served, outgoing, Outcome::Own(Err(failure)), arrival);
-            return None;
-        }
-    };
+    let size = message.payload().len();
+    let entered = taken.and_then(|taken| served.endpoint.gate.enter(size).map(|inside| (taken, inside)));
     let (bus, router, served) = (Rc::clone(bus), Rc::clone(router), Rc::clone(served));
-    Some(async move {
-        let outcome = AssertUnwindSafe(attend(&bus, &router, served.spec, &outgoing, taken));
-        let outcome = outcome.catch_unwind().await.unwrap_or_else(|_| Outcome::Own(Err(panicked())));
-        answer(&bus, &served, outgoing, outcome, arrival);
-        drop(inside);
-    })
+    match entered {
+        Ok((taken, inside)) => Some(LetIn { bus, router, served, outgoing, taken, inside, arrival }),
+        Err(failure) => {
+            answer(&bus, &served, outgoing, Outcome::Own(Err(failure)), arrival);
+            None
+        }
+    }
+}
+
+impl LetIn {
+    /// Runs the call, and answers.
+    pub(super) fn run(self) -> impl Future<Output = ()> {
+        let Self { bus, router, served, outgoing, taken, inside, arrival } = self;
+        async move {
+            let outcome = AssertUnwindSafe(attend(&bus, &router, served.spec, &outgoing, taken));
+            let outcome = outcome.catch_unwind().await.unwrap_or_else(|_| Outcome::Own(Err(panicked())));
+            answer(&bus, &served, outgoing, outcome, arrival);
+            drop(inside);
+        }
+    }
 }
 
 /// A panic on the way is ours; its caller learns that at once.

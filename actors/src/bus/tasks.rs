@@ -101,8 +101,8 @@ impl<F: Future<Output = ()> + 'static> Tasks<F> {
         Self(places)
     }
 
-    /// Runs `future` from the next turn of the runtime on.
-    pub(super) fn spawn(&self, future: F) {
+    /// Runs what `begin` makes from the next turn of the runtime on. It is made where it runs: it is large.
+    pub(super) fn spawn(&self, begin: impl FnOnce() -> F) {
         let mut places = self.0.borrow_mut();
         let number = match places.free.pop_front() {
             Some(number) => number,
@@ -115,7 +115,7 @@ impl<F: Future<Output = ()> + 'static> Tasks<F> {
         let Some(slot) = places.places.get_mut(number) else { return };
         let kept = slot.is_some();
         let place = slot.get_or_insert_with(|| Place::new(number, ready));
-        place.future.set(Some(future));
+        place.future.set(Some(begin()));
         let bell = Arc::clone(&place.bell);
         places.kept -= usize::from(kept);
         drop(places);
@@ -190,11 +190,13 @@ mod tests {
             for number in 0..300 {
                 let (sender, receiver) = oneshot::channel();
                 let ended = Rc::clone(&ended);
-                tasks.spawn(Box::pin(async move {
-                    assert_eq!(receiver.await, Ok(number));
-                    tokio::task::yield_now().await;
-                    ended.set(ended.get() + 1);
-                }));
+                tasks.spawn(|| {
+                    Box::pin(async move {
+                        assert_eq!(receiver.await, Ok(number));
+                        tokio::task::yield_now().await;
+                        ended.set(ended.get() + 1);
+                    })
+                });
                 senders.push((sender, number));
             }
             tokio::task::yield_now().await;
@@ -215,17 +217,21 @@ mod tests {
         let (tasks, (sender, receiver)) = (Tasks::<Any>::new(), oneshot::channel());
         let dropped = Rc::new(());
         let held = Rc::clone(&dropped);
-        tasks.spawn(Box::pin(async move {
-            let _held = held;
-            tokio::task::yield_now().await;
-            panic!("as it should");
-        }));
-        tasks.spawn(Box::pin(async move {
-            for _ in 0..10 {
+        tasks.spawn(|| {
+            Box::pin(async move {
+                let _held = held;
                 tokio::task::yield_now().await;
-            }
-            sender.send(()).unwrap();
-        }));
+                panic!("as it should");
+            })
+        });
+        tasks.spawn(|| {
+            Box::pin(async move {
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+                sender.send(()).unwrap();
+            })
+        });
         receiver.await.unwrap();
         assert_eq!(Rc::strong_count(&dropped), 1);
     }
@@ -234,19 +240,23 @@ mod tests {
     async fn a_waker_of_one_that_has_ended_does_no_harm_to_the_next() {
         let (tasks, kept) = (Tasks::<Any>::new(), Rc::new(RefCell::new(None)));
         let first = Rc::clone(&kept);
-        tasks.spawn(Box::pin(poll_fn(move |context| {
-            first.replace(Some(context.waker().clone()));
-            Poll::Ready(())
-        })));
+        tasks.spawn(|| {
+            Box::pin(poll_fn(move |context| {
+                first.replace(Some(context.waker().clone()));
+                Poll::Ready(())
+            }))
+        });
         while kept.borrow().is_none() {
             tokio::task::yield_now().await;
         }
         let polls = Rc::new(Cell::new(0));
         let counted = Rc::clone(&polls);
-        tasks.spawn(Box::pin(poll_fn(move |_| {
-            counted.set(counted.get() + 1);
-            if counted.get() < 3 { Poll::Pending } else { Poll::Ready(()) }
-        })));
+        tasks.spawn(|| {
+            Box::pin(poll_fn(move |_| {
+                counted.set(counted.get() + 1);
+                if counted.get() < 3 { Poll::Pending } else { Poll::Ready(()) }
+            }))
+        });
         for _ in 0..10 {
             kept.borrow().as_ref().unwrap().wake_by_ref();
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -260,9 +270,11 @@ mod tests {
         let tasks = Rc::new(Tasks::<Any>::new());
         let (sender, receiver) = oneshot::channel();
         let inner = Rc::clone(&tasks);
-        tasks.spawn(Box::pin(async move {
-            inner.spawn(Box::pin(async move { sender.send(7).unwrap() }));
-        }));
+        tasks.spawn(|| {
+            Box::pin(async move {
+                inner.spawn(|| Box::pin(async move { sender.send(7).unwrap() }));
+            })
+        });
         assert_eq!(receiver.await, Ok(7));
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::format::Format;
 use crate::raw::{BIG_INTEGER, Raw};
+use crate::scan;
 
 /// An output buffer that knows its format. Containers are opened with their length and closed by `end`,
 /// which JSON needs and MessagePack ignores.
@@ -82,9 +83,7 @@ impl Writer {
 
     /// Writes text.
     pub fn text(&mut self, text: &str) {
-        // No early end: so the compiler looks at many bytes at once.
-        let escaped = |found, byte| found | (byte < b' ') | (byte == b'"') | (byte == b'\\');
-        if self.format != Format::Json || text.bytes().fold(false, escaped) {
+        if self.format != Format::Json || scan::plain_prefix(text.as_bytes()) < text.len() {
             return self.value(text);
         }
         self.separate();

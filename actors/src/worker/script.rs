@@ -135,7 +135,8 @@ impl Granted {
 /// By project and kind.
 type Listed = HashMap<(String, Kind), Rc<[String]>>;
 
-type Names = HashMap<String, Option<Rc<Script>>>;
+/// Callers choose them, but only so many are kept that no choice makes finding one slow.
+type Names = foldhash::HashMap<String, Option<Rc<Script>>>;
 
 /// The scripts that this worker has met.
 pub struct Scripts {
@@ -218,7 +219,7 @@ impl Scripts {
         self.catch_up();
         let unknown: Vec<String> =
             names.iter().filter(|name| self.known(origin, name).is_none()).cloned().collect();
-        let mut found: Names = HashMap::new();
+        let mut found = Names::default();
         for part in unknown.chunks(script_fetch::MOST) {
             let fetched = self.fetch(origin, part.to_vec()).await?;
             found.extend(part.iter().cloned().zip(fetched));

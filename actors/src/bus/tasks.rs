@@ -14,6 +14,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 /// Most places whose memory is kept though nothing runs in them.
 const KEPT: usize = 256;
+/// After so many polls the runtime has its turn: messages, answers of cells and deadlines wait.
+const TURN: usize = 64;
 
 /// Futures of one type, each of which runs until its end.
 pub(super) struct Tasks<F>(Rc<RefCell<Places<F>>>);
@@ -51,6 +53,20 @@ impl Ready {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Resolves once there are some, which are then in `numbers`.
+    async fn some(&self, numbers: &mut Vec<usize>) {
+        poll_fn(|context| {
+            let mut waiting = self.lock();
+            if waiting.numbers.is_empty() {
+                waiting.driver = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            std::mem::swap(&mut waiting.numbers, numbers);
+            Poll::Ready(())
+        })
+        .await;
+    }
 }
 
 /// Wakes the future of a place. One that outlives it wakes the place's next one, for nothing.
@@ -85,19 +101,22 @@ impl<F: Future<Output = ()> + 'static> Tasks<F> {
         let ready = Arc::<Ready>::default();
         let places = Places { places: Vec::new(), free: VecDeque::new(), kept: 0, ready: Arc::clone(&ready) };
         let places = Rc::new(RefCell::new(places));
-        let (driven, mut numbers) = (Rc::clone(&places), Vec::new());
-        let turn = poll_fn(move |context| {
-            let mut waiting = ready.lock();
-            std::mem::swap(&mut waiting.numbers, &mut numbers);
-            waiting.driver = Some(context.waker().clone());
-            drop(waiting);
-            for number in numbers.drain(..) {
-                Places::poll(&driven, number);
+        let driven = Rc::clone(&places);
+        let driver = async move {
+            let (mut numbers, mut polls) = (Vec::new(), 0);
+            loop {
+                ready.some(&mut numbers).await;
+                for number in numbers.drain(..) {
+                    Places::poll(&driven, number);
+                    polls += 1;
+                    if polls % TURN == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
             }
-            Poll::<()>::Pending
-        });
-        // What a task of the runtime may do in a turn is little for so many; each has one poll in a turn of this.
-        tokio::task::spawn_local(tokio::task::unconstrained(turn));
+        };
+        // What a task of the runtime may do in a turn is little for so many. They have turns of their own.
+        tokio::task::spawn_local(tokio::task::unconstrained(driver));
         Self(places)
     }
 
@@ -210,6 +229,36 @@ mod tests {
             thread.join().unwrap();
             assert_eq!(size(&tasks), (300, KEPT));
         }
+    }
+
+    #[actix_rt::test]
+    async fn many_leave_the_runtime_its_turns() {
+        let (tasks, left) = (Tasks::<Any>::new(), Rc::new(Cell::new(1_000)));
+        for _ in 0..left.get() {
+            let left = Rc::clone(&left);
+            tasks.spawn(|| Box::pin(async move { left.set(left.get() - 1) }));
+        }
+        let mut turns = 0;
+        while left.get() > 0 {
+            tokio::task::yield_now().await;
+            turns += 1;
+        }
+        assert!(turns >= 1_000 / TURN, "{turns}");
+    }
+
+    #[actix_rt::test]
+    async fn one_that_can_always_go_on_holds_nobody_up() {
+        let tasks = Tasks::<Any>::new();
+        tasks.spawn(|| {
+            Box::pin(poll_fn(|context| {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }))
+        });
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let (sender, receiver) = oneshot::channel();
+        tasks.spawn(|| Box::pin(async move { sender.send(()).unwrap() }));
+        receiver.await.unwrap();
     }
 
     #[actix_rt::test]

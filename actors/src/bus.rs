@@ -103,8 +103,8 @@ pub struct Bus {
     pub prefix: Prefix,
     /// The node's name.
     pub node: String,
-    /// What the headers of replies say of it, among others.
-    all_bear: reply::AllBear,
+    /// The headers of replies that say the same in all.
+    common: reply::CommonHeaders,
     /// The service's id, a new one at each start.
     pub id: protocol::Id,
     /// When the node connected.
@@ -162,7 +162,7 @@ impl Bus {
             link,
             prefix: Prefix::new(&config.node.prefix).unwrap_or_default(),
             node: node.to_owned(),
-            all_bear: reply::AllBear::of(node),
+            common: reply::CommonHeaders::of(node),
             id: protocol::Id::generate(),
             started: jiff::Timestamp::now(),
             inboxes: config.nats.inboxes.clone(),

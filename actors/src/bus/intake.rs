@@ -284,10 +284,10 @@ fn take(
     let known = |name: &str| bus.knows(name);
     let request =
         envelope::Request::read(format, message.payload(), spec.name, known).map_err(|refused| {
-            outgoing.names(refused.request_id);
+            outgoing.bear(refused.request_id);
             refused.failure
         })?;
-    outgoing.names(request.request_id);
+    outgoing.bear(request.request_id);
     if request.stream && !spec.streams {
         return Err(Failure::request("stream", "this action does not stream: leave it out"));
     }
@@ -398,10 +398,10 @@ fn take_channel(
     let format = headers.format.map_err(ChannelFailure::validation)?;
     outgoing.format = format;
     let request = channel::Request::read(format, message.payload(), spec.name).map_err(|refused| {
-        outgoing.names(refused.request_id);
+        outgoing.bear(refused.request_id);
         ChannelFailure::validation(refused.problem)
     })?;
-    outgoing.names(request.request_id);
+    outgoing.bear(request.request_id);
     if let Some(context) = &request.context {
         locale.clone_from(&context.locale);
     }

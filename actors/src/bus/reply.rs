@@ -45,12 +45,12 @@ impl Failed {
 }
 
 /// The headers that all replies of a format bear.
-pub(super) struct AllBear {
+pub(super) struct CommonHeaders {
     json: Lines,
     message_pack: Lines,
 }
 
-impl AllBear {
+impl CommonHeaders {
     /// Those of a node of that name.
     pub(super) fn of(node: &str) -> Self {
         let of = |format: Format| Lines::new([(NODE, node), (CONTENT_TYPE, format.content_type())]);
@@ -84,7 +84,7 @@ impl Outgoing {
     }
 
     /// It bears the caller's own id, if there is one.
-    pub(super) fn names(&mut self, id: Option<RequestId>) {
+    pub(super) fn bear(&mut self, id: Option<RequestId>) {
         if let Some(id) = id {
             self.request_id = id;
         }
@@ -107,12 +107,12 @@ impl Outgoing {
         &self.inbox
     }
 
-    fn headers(&self, block: &mut Block<'_>, all_bear: &AllBear) {
+    fn headers(&self, block: &mut Block<'_>, common: &CommonHeaders) {
         block.put(REQUEST_ID, self.request_id.as_str());
         self.correlation.with_text(|text| block.put(CORRELATION_ID, text));
         block.append(match self.format {
-            Format::Json => &all_bear.json,
-            Format::MessagePack => &all_bear.message_pack,
+            Format::Json => &common.json,
+            Format::MessagePack => &common.message_pack,
         });
         self.trace.headers(|name, value| block.put(name, value));
         if let Some(failed) = &self.failed {
@@ -131,7 +131,7 @@ impl Bus {
     /// Publishes a reply. `Err` is the size of a body that the broker does not carry; nothing was sent then.
     pub(super) fn send(self: &Rc<Self>, outgoing: &Outgoing, body: &[u8]) -> Result<(), usize> {
         let to = To::subject(&outgoing.inbox);
-        match self.link.publish(to, |block| outgoing.headers(block, &self.all_bear), body) {
+        match self.link.publish(to, |block| outgoing.headers(block, &self.common), body) {
             Ok(()) => {}
             Err(Refused::TooLarge(_)) => return Err(body.len()),
             Err(Refused::Full) => self.send_later(outgoing.clone(), body.to_owned()),
@@ -146,9 +146,8 @@ impl Bus {
     fn send_later(self: &Rc<Self>, outgoing: Outgoing, body: Vec<u8>) {
         let (bus, waits) = (Rc::clone(self), InFlight::of(self, Stop::All));
         tokio::task::spawn_local(async move {
-            let (to, headers) = (To::subject(&outgoing.inbox), |block: &mut Block<'_>| {
-                outgoing.headers(block, &bus.all_bear)
-            });
+            let (to, headers) =
+                (To::subject(&outgoing.inbox), |block: &mut Block<'_>| outgoing.headers(block, &bus.common));
             if let Err(error) = bus.link.publish_within(SEND, to, headers, &body).await {
                 tracing::warn!(%error, "a reply could not be sent");
             }

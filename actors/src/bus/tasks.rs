@@ -154,7 +154,8 @@ impl<F: Future<Output = ()>> Places<F> {
     fn poll(places: &RefCell<Self>, number: usize) {
         let place = places.borrow_mut().places.get_mut(number).and_then(Option::take);
         let Some(mut place) = place else { return };
-        place.bell.rung.store(false, Ordering::Release);
+        // Sees what whoever has rung meanwhile, and need not ring again, did before.
+        place.bell.rung.swap(false, Ordering::AcqRel);
         let ended = match place.future.as_mut().as_pin_mut() {
             Some(future) => {
                 let polled = AssertUnwindSafe(|| future.poll(&mut Context::from_waker(&place.waker)));

@@ -75,9 +75,17 @@ pub(crate) async fn measure(plan: &Plan, report: &mut Report) {
             let count = plan.some([20_000, 6_000][number]);
             let ours = client.many(&Request::json("macro.render", &payload), count, OUTSTANDING).await.rate;
             let mut rates = vec![("Callboard", ours)];
+            let mut ended = Vec::new();
             for peer in &mut peers {
-                rates.push((peer.name, peer.round(&client, &payload, plan.some(peer.counts[number])).await));
+                match peer.round(&client, &payload, plan.some(peer.counts[number])).await {
+                    Some(rate) => rates.push((peer.name, rate)),
+                    None => ended.push(peer.name),
+                }
             }
+            for name in &ended {
+                println!("not measured to the end: {name}, which has failed in round {round} of {kind}");
+            }
+            peers.retain(|peer| !ended.contains(&peer.name));
             // The first round only warms up.
             for (name, rate) in rates.into_iter().filter(|_| round > 0) {
                 report.add(&format!("{name} / {kind}"), Unit::Rate, rate);
@@ -143,18 +151,17 @@ fn environment(name: &str) -> Option<PathBuf> {
 }
 
 impl Peer {
-    /// Calls a second.
-    async fn round(&mut self, client: &Client, payload: &Value, count: usize) -> f64 {
+    /// Calls a second; nothing once a peer that makes its own load has failed under it.
+    async fn round(&mut self, client: &Client, payload: &Value, count: usize) -> Option<f64> {
         match self.speaks {
             Speaks::Nats(subject) => {
-                client.many(&Request::json(subject, payload), count, OUTSTANDING).await.rate
+                Some(client.many(&Request::json(subject, payload), count, OUTSTANDING).await.rate)
             }
             Speaks::Own => {
                 let told = json!({"request": payload, "count": count, "outstanding": OUTSTANDING});
                 let process = self.processes.first_mut().expect("its process");
-                let stdin = process.stdin.as_mut().expect("a pipe");
-                writeln!(stdin, "{told}").expect("the peer reads");
-                process.line().parse().expect("calls a second")
+                writeln!(process.stdin.as_mut()?, "{told}").ok()?;
+                process.line().parse().ok()
             }
         }
     }

@@ -114,6 +114,8 @@ pub struct Bus {
     /// Actions that are served besides those that every worker has.
     added: RefCell<Vec<&'static actions::Spec>>,
     settings: intake::Settings,
+    /// Memory that replies are written into.
+    room: Cell<Vec<u8>>,
     stats: stats::Stats,
     tracer: Tracer,
     /// The calls that can be cancelled.
@@ -168,6 +170,7 @@ impl Bus {
             inboxes: config.nats.inboxes.clone(),
             added: RefCell::default(),
             settings: intake::Settings::new(config),
+            room: Cell::default(),
             stats: stats::Stats::default(),
             tracer,
             held: Held::default(),

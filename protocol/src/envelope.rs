@@ -307,40 +307,77 @@ fn saved_id(format: Format, body: &[u8]) -> Option<RequestId> {
     raw::read_object::<Remains<'_>>(format, body, ROOT).ok()?.request_id?.read(ROOT).ok()
 }
 
-/// The reply of a success, with the action's data as they are.
-#[must_use]
-pub fn success(format: Format, request_id: &str, data: &Raw<'_>, timestamp: jiff::Timestamp) -> Vec<u8> {
-    // What stands around the values is the same in all of them.
-    let [begin, to_data, to_time, end]: [&[u8]; 4] = match format {
-        Format::Json => [br#"{"requestId":"#, br#","ok":true,"data":"#, br#","timestamp":"#, b"}"],
-        Format::MessagePack => [b"\x84\xa9requestId", b"\xa2ok\xc3\xa4data", b"\xa9timestamp", b""],
-    };
-    let mut writer = Writer::new(format, data.bytes().len() + 160);
-    writer.literal(begin);
-    writer.text(request_id);
-    writer.literal(to_data);
-    writer.raw(data);
-    writer.literal(to_time);
-    writer.timestamp(timestamp);
-    writer.literal(end);
-    writer.finish()
+/// A reply as it is sent. The data, which may be large, stay where they are.
+#[derive(Debug)]
+pub struct Written<'a> {
+    /// What stands before the data, and behind them.
+    around: Vec<u8>,
+    before: usize,
+    data: &'a [u8],
 }
 
-/// The reply of a failure.
-#[must_use]
-pub fn failure(format: Format, request_id: &str, failure: Failure, timestamp: jiff::Timestamp) -> Vec<u8> {
-    let mut writer = Writer::new(format, 512);
-    writer.object(4);
-    writer.key("requestId");
-    writer.text(request_id);
-    writer.key("ok");
-    writer.value(&false);
-    writer.key("error");
-    writer.value(&failure::Body::from(failure));
-    writer.key("timestamp");
-    writer.timestamp(timestamp);
-    writer.end_object();
-    writer.finish()
+impl<'a> Written<'a> {
+    /// The reply of a success, with the action's data as they are. What stands around them is written into `room`.
+    #[must_use]
+    pub fn success(
+        format: Format,
+        request_id: &str,
+        data: &Raw<'a>,
+        timestamp: jiff::Timestamp,
+        room: Vec<u8>,
+    ) -> Self {
+        debug_assert_eq!(data.format(), format, "data in another format than their reply");
+        let [begin, to_data, to_time, end]: [&[u8]; 4] = match format {
+            Format::Json => [br#"{"requestId":"#, br#","ok":true,"data":"#, br#","timestamp":"#, b"}"],
+            Format::MessagePack => [b"\x84\xa9requestId", b"\xa2ok\xc3\xa4data", b"\xa9timestamp", b""],
+        };
+        let mut writer = Writer::within(format, room);
+        writer.literal(begin);
+        writer.text(request_id);
+        writer.literal(to_data);
+        let before = writer.len();
+        writer.literal(to_time);
+        writer.timestamp(timestamp);
+        writer.literal(end);
+        Self { around: writer.finish(), before, data: data.bytes() }
+    }
+
+    /// The reply of a failure, written into `room`.
+    #[must_use]
+    pub fn failure(
+        format: Format,
+        request_id: &str,
+        failure: Failure,
+        timestamp: jiff::Timestamp,
+        room: Vec<u8>,
+    ) -> Self {
+        let mut writer = Writer::within(format, room);
+        writer.object(4);
+        writer.key("requestId");
+        writer.text(request_id);
+        writer.key("ok");
+        writer.value(&false);
+        writer.key("error");
+        writer.value(&failure::Body::from(failure));
+        writer.key("timestamp");
+        writer.timestamp(timestamp);
+        writer.end_object();
+        let around = writer.finish();
+        Self { before: around.len(), around, data: &[] }
+    }
+
+    /// Its bytes in their order.
+    #[must_use]
+    pub fn parts(&self) -> [&[u8]; 3] {
+        let (before, after) = self.around.split_at(self.before);
+        [before, self.data, after]
+    }
+
+    /// The memory that it was written into, to be used again.
+    #[must_use]
+    pub fn into_room(self) -> Vec<u8> {
+        self.around
+    }
 }
 
 /// A reply as a caller reads it. Replies may grow: unknown keys are passed over.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::capability::Capability;
 use crate::channel::{self, Locale, SafeStorageStatus};
-use crate::envelope::{self, RequestId};
+use crate::envelope::{self, RequestId, Written};
 use crate::failure::{ActionFailed, Death, Phases, Stage, Timeout};
 use crate::frame::ask::{Answer, Ask, COMPLETE, Cancel, Dropped, Failed, Outcome};
 use crate::frame::cell::{Call, Function, Hello, Load, Output, Raised, Reason, Return};
@@ -117,12 +117,14 @@ fn replies_are_what_they_were() {
             Format::Json => br#"{"html":"<p>x</p>"}"#.to_vec(),
             Format::MessagePack => b"\x81\xa4html\xa8<p>x</p>".to_vec(),
         };
-        let success = envelope::success(format, id.as_str(), &Raw::trusted(format, &data), now);
-        compare(&format!("success.{ending}"), &success);
+        let data = Raw::trusted(format, &data);
+        let success = Written::success(format, id.as_str(), &data, now, Vec::new());
+        compare(&format!("success.{ending}"), &success.parts().concat());
+        let failure = |failure| Written::failure(format, id.as_str(), failure, now, b"old".to_vec());
         let failed = Failure::ActionFailed(ActionFailed { line: Some(2), ..ActionFailed::default() });
-        compare(&format!("action_failed.{ending}"), &envelope::failure(format, id.as_str(), failed, now));
+        compare(&format!("action_failed.{ending}"), &failure(failed).parts().concat());
         let failed = Failure::Timeout(timeout.clone());
-        compare(&format!("timeout.{ending}"), &envelope::failure(format, id.as_str(), failed, now));
+        compare(&format!("timeout.{ending}"), &failure(failed).parts().concat());
     }
 }
 

@@ -26,6 +26,17 @@ impl Writer {
         Self { format, out: Vec::with_capacity(capacity), comma: false }
     }
 
+    /// A buffer in memory that was used before, whose bytes go.
+    pub(crate) fn within(format: Format, mut room: Vec<u8>) -> Self {
+        room.clear();
+        Self { format, out: room, comma: false }
+    }
+
+    /// How many bytes were written.
+    pub(crate) const fn len(&self) -> usize {
+        self.out.len()
+    }
+
     /// The format that is written.
     #[must_use]
     pub fn format(&self) -> Format {

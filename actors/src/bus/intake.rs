@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt as _;
 use protocol::channel::{self, Code as ChannelCode, Locale};
-use protocol::envelope::{self, DEADLINE, PROJECT, Project, Token};
+use protocol::envelope::{self, DEADLINE, PROJECT, Project, Token, Written};
 use protocol::format::CONTENT_TYPE;
 use protocol::{Failure, Format, Id, Problem, actions, channels};
 use serde_json::Value;
@@ -175,20 +175,21 @@ impl Arrival {
 
 /// Sends the reply to an action's call, counts and tells of it.
 fn answer(bus: &Rc<Bus>, served: &Served, mut outgoing: Outgoing, outcome: Outcome, arrival: Arrival) {
-    let why = |why: fn(&Failure) -> Option<&str>| outcome.failure().and_then(why).map(str::to_owned);
-    let (reason, refused) = (why(Failure::reason), why(Failure::refused));
-    outgoing.failed = outcome.failure().map(Failed::of);
+    let failure = outcome.failure();
+    let (reason, refused) = (failure.and_then(Failure::reason), failure.and_then(Failure::refused));
+    outgoing.failed = failure.map(Failed::of);
     let (format, now) = (outgoing.format, jiff::Timestamp::now());
-    let body = outcome.into_body(format, outgoing.request_id.as_str(), now);
-    let sent = match bus.send(&outgoing, &body) {
+    let body = outcome.write(format, outgoing.request_id.as_str(), now, bus.room.take());
+    let sent = match bus.send(&outgoing, &body.parts()) {
         Err(size) => {
             let failure = too_large(size, bus.max_payload());
             outgoing.failed = Some(Failed::of(&failure));
-            let body = envelope::failure(format, outgoing.request_id.as_str(), failure, now);
-            bus.send(&outgoing, &body)
+            let body = Written::failure(format, outgoing.request_id.as_str(), failure, now, Vec::new());
+            bus.send(&outgoing, &body.parts())
         }
         sent => sent,
     };
+    bus.keep(body.into_room());
     let failed = outgoing.failed.as_ref().map(|failed| failed.code);
     let (action, request, took) = (served.spec.name, outgoing.request_id.as_str(), arrival.at.elapsed());
     served.endpoint.count(took, failed);
@@ -370,7 +371,7 @@ pub(super) async fn channel(
         safe_storage_status: channel::SafeStorageStatus::Unavailable,
     };
     let body = channel::reply::<Value>(outgoing.format, &head, data.as_ref());
-    if bus.send(&outgoing, &body).is_err() {
+    if bus.send(&outgoing, &[&body]).is_err() {
         tracing::warn!(channel = spec.name, "a reply did not fit the broker");
         let code = ChannelCode::ServiceFailure;
         let text = channel::text::of(code, &locale);
@@ -378,7 +379,7 @@ pub(super) async fn channel(
             code.number().map(|number| Failed { number, code: code.as_str(), text: text.message });
         let body =
             channel::reply::<Value>(outgoing.format, &channel::Head { code, debug: None, ..head }, None);
-        let _small_enough = bus.send(&outgoing, &body);
+        let _small_enough = bus.send(&outgoing, &[&body]);
     }
     let failed = outgoing.failed.as_ref().map(|failed| failed.code);
     endpoint.count(at.elapsed(), failed);

@@ -238,7 +238,7 @@ impl Link {
         pong.await.is_ok()
     }
 
-    /// Sends a message with the headers that `headers` puts.
+    /// Sends a message with the headers that `headers` puts; the parts of its payload are carried as one.
     ///
     /// # Errors
     /// No room: the broker is away or slow. Or a subject that is none.
@@ -246,7 +246,7 @@ impl Link {
         &self,
         to: To<'_>,
         headers: impl FnOnce(&mut Block<'_>),
-        payload: &[u8],
+        payload: &[&[u8]],
     ) -> Result<(), Refused> {
         self.put(|outbox| outbox.message(to, headers, payload))
     }
@@ -256,7 +256,7 @@ impl Link {
     /// # Errors
     /// See [`Link::publish`].
     pub fn publish_bare(&self, to: To<'_>, payload: &[u8]) -> Result<(), Refused> {
-        self.put(|outbox| outbox.bare(to, payload))
+        self.put(|outbox| outbox.bare(to, &[payload]))
     }
 
     fn put(&self, put: impl FnOnce(&mut Outbox) -> Result<(), Refused>) -> Result<(), Refused> {
@@ -279,14 +279,14 @@ impl Link {
         headers: impl Fn(&mut Block<'_>),
         payload: &[u8],
     ) -> Result<(), Refused> {
-        match self.publish(to, &headers, payload) {
+        match self.publish(to, &headers, &[payload]) {
             Err(Refused::Full) => {}
             sent => return sent,
         }
         let sent = async {
             loop {
                 self.0.room.notified().await;
-                match self.publish(to, &headers, payload) {
+                match self.publish(to, &headers, &[payload]) {
                     Err(Refused::Full) => {}
                     sent => return sent,
                 }
@@ -311,7 +311,7 @@ impl Link {
         self.0.requests.borrow_mut().insert(number, answered);
         let mut asked = Asked { link: self.clone(), number, answer };
         let reply = format!("{}{number}", self.0.inbox);
-        self.publish(To { subject, reply: Some(&reply) }, headers, payload)?;
+        self.publish(To { subject, reply: Some(&reply) }, headers, &[payload])?;
         (&mut asked.answer).await.map_err(|_| Refused::Closed)
     }
 

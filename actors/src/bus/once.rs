@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::channel::Code as ChannelCode;
-use protocol::envelope;
+use protocol::envelope::Written;
 use protocol::{Failure, Format, Id, Raw, actions, channels};
 
 use super::Bus;
@@ -45,22 +45,21 @@ pub(super) enum Outcome {
 impl Outcome {
     /// Why it failed, if it did.
     pub(super) fn failure(&self) -> Option<&Failure> {
+        self.answer().as_ref().err()
+    }
+
+    fn answer(&self) -> &Answer {
         match self {
-            Self::Own(answer) => answer.as_ref().err(),
-            Self::Shared(answer) => answer.as_ref().as_ref().err(),
+            Self::Own(answer) => answer,
+            Self::Shared(answer) => answer,
         }
     }
 
-    /// The body of the reply.
-    pub(super) fn into_body(self, format: Format, id: &str, now: jiff::Timestamp) -> Vec<u8> {
-        let success = |data: &[u8]| envelope::success(format, id, &Raw::trusted(format, data), now);
-        match self {
-            Self::Own(Ok(data)) => success(&data),
-            Self::Own(Err(failure)) => envelope::failure(format, id, failure, now),
-            Self::Shared(answer) => match answer.as_ref() {
-                Ok(data) => success(data),
-                Err(failure) => envelope::failure(format, id, failure.clone(), now),
-            },
+    /// The body of the reply, written into `room`.
+    pub(super) fn write(&self, format: Format, id: &str, now: jiff::Timestamp, room: Vec<u8>) -> Written<'_> {
+        match self.answer() {
+            Ok(data) => Written::success(format, id, &Raw::trusted(format, data), now, room),
+            Err(failure) => Written::failure(format, id, failure.clone(), now, room),
         }
     }
 }

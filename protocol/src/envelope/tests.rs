@@ -105,15 +105,16 @@ fn replies_say_the_same_in_both_formats() {
     let now = jiff::Timestamp::UNIX_EPOCH;
     for format in [Format::Json, Format::MessagePack] {
         let data = encode(format, &json!({"html": "x"}));
-        let reply =
-            Reply::read(format, &success(format, id.as_str(), &Raw::trusted(format, &data), now)).unwrap();
+        let data = Raw::trusted(format, &data);
+        let success = Written::success(format, id.as_str(), &data, now, b"old".to_vec());
+        let reply = Reply::read(format, &success.parts().concat()).unwrap();
         assert_eq!(
             serde_json::to_value(reply).unwrap(),
             json!({"requestId": "r", "ok": true, "data": {"html": "x"}, "timestamp": "1970-01-01T00:00:00.000Z"})
         );
-        let reply =
-            Reply::read(format, &super::failure(format, id.as_str(), Failure::request("a.b", "c"), now))
-                .unwrap();
+        let failure = Failure::request("a.b", "c");
+        let failure = Written::failure(format, id.as_str(), failure, now, success.into_room());
+        let reply = Reply::read(format, &failure.parts().concat()).unwrap();
         assert_eq!(reply.error.unwrap().details, Some(failure::Details::Problem(Problem::new("a.b", "c"))));
     }
 }

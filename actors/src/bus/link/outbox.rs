@@ -103,12 +103,12 @@ impl Outbox {
         self.bytes.extend_from_slice(b"\r\n");
     }
 
-    /// A message with the headers that `headers` puts.
+    /// A message with the headers that `headers` puts, and with the parts of `payload` as one.
     pub(super) fn message(
         &mut self,
         to: To<'_>,
         headers: impl FnOnce(&mut Block<'_>),
-        payload: &[u8],
+        payload: &[&[u8]],
     ) -> Result<(), Refused> {
         self.block.clear();
         let mut block = Block::begin(&mut self.block);
@@ -121,15 +121,15 @@ impl Outbox {
     }
 
     /// A message without headers.
-    pub(super) fn bare(&mut self, to: To<'_>, payload: &[u8]) -> Result<(), Refused> {
+    pub(super) fn bare(&mut self, to: To<'_>, payload: &[&[u8]]) -> Result<(), Refused> {
         self.put(to, None, payload)
     }
 
-    fn put(&mut self, to: To<'_>, headers: Option<&[u8]>, payload: &[u8]) -> Result<(), Refused> {
+    fn put(&mut self, to: To<'_>, headers: Option<&[u8]>, payload: &[&[u8]]) -> Result<(), Refused> {
         if !is_subject(to.subject) || to.reply.is_some_and(|reply| !is_subject(reply)) {
             return Err(Refused::Subject);
         }
-        let size = headers.map_or(0, <[u8]>::len) + payload.len();
+        let size = headers.into_iter().chain(payload.iter().copied()).map(<[u8]>::len).sum();
         if size > self.largest {
             return Err(Refused::TooLarge(size));
         }
@@ -151,9 +151,13 @@ impl Outbox {
             self.bytes.push(b' ');
         }
         self.bytes.extend_from_slice(total.as_bytes());
-        for part in [b"\r\n", headers.unwrap_or_default(), payload, b"\r\n"] {
+        // At once: what comes is as much as this.
+        self.bytes.reserve(size + 4);
+        self.bytes.extend_from_slice(b"\r\n");
+        for part in headers.into_iter().chain(payload.iter().copied()) {
             self.bytes.extend_from_slice(part);
         }
+        self.bytes.extend_from_slice(b"\r\n");
         Ok(())
     }
 
@@ -215,11 +219,13 @@ mod tests {
         let mut ends = Vec::new();
         outbox.word(&["SUB a 1"]);
         ends.push(outbox.waiting());
-        outbox.bare(To::subject("a"), b"PUB x 3\r\n").unwrap();
+        outbox.bare(To::subject("a"), &[b"PUB ", b"x 3\r\n"]).unwrap();
         ends.push(outbox.waiting());
         outbox.word(&["PING"]);
         ends.push(outbox.waiting());
-        outbox.message(To { subject: "b", reply: Some("c") }, |block| block.put("N", "v"), b"body").unwrap();
+        outbox
+            .message(To { subject: "b", reply: Some("c") }, |block| block.put("N", "v"), &[b"bo", b"", b"dy"])
+            .unwrap();
         ends.push(outbox.waiting());
         (outbox, ends)
     }
@@ -255,7 +261,7 @@ mod tests {
     fn written_bytes_do_not_pile_up_behind_a_backlog() {
         let (mut outbox, payload) = (Outbox::new(64 << 20), vec![b'x'; 1_000]);
         for _ in 0..10_000 {
-            outbox.bare(To::subject("a"), &payload).unwrap();
+            outbox.bare(To::subject("a"), &[&payload]).unwrap();
             outbox.wrote(1_000);
             assert!(outbox.written <= MOST_WRITTEN + 2 * payload.len());
         }
@@ -267,11 +273,11 @@ mod tests {
     #[test]
     fn no_more_waits_than_there_is_room_for() {
         let (mut outbox, payload) = (Outbox::new(64 << 20), vec![0; MOST_WAITING]);
-        assert_eq!(outbox.bare(To::subject("a"), &payload), Ok(()), "a single one may be large");
-        assert_eq!(outbox.bare(To::subject("a"), b"1"), Err(Refused::Full));
+        assert_eq!(outbox.bare(To::subject("a"), &[&payload]), Ok(()), "a single one may be large");
+        assert_eq!(outbox.bare(To::subject("a"), &[b"1"]), Err(Refused::Full));
         assert!(!outbox.has_room());
         outbox.largest = 3;
-        assert_eq!(outbox.bare(To::subject("a"), b"1234"), Err(Refused::TooLarge(4)));
+        assert_eq!(outbox.bare(To::subject("a"), &[b"12", b"34"]), Err(Refused::TooLarge(4)));
     }
 
     #[test]
@@ -279,8 +285,8 @@ mod tests {
         let mut outbox = Outbox::new(64 << 20);
         let long = "a".repeat(LONGEST_SUBJECT + 1);
         for subject in ["", "a b", "a\r\nPUB b 0", "a\tb", "\u{7f}", &long] {
-            assert_eq!(outbox.bare(To::subject(subject), b""), Err(Refused::Subject));
-            assert_eq!(outbox.bare(To { subject: "a", reply: Some(subject) }, b""), Err(Refused::Subject));
+            assert_eq!(outbox.bare(To::subject(subject), &[]), Err(Refused::Subject));
+            assert_eq!(outbox.bare(To { subject: "a", reply: Some(subject) }, &[]), Err(Refused::Subject));
         }
         assert_eq!(outbox.waiting(), 0);
     }

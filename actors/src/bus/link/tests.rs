@@ -95,7 +95,7 @@ async fn what_the_broker_would_close_the_connection_over_is_not_sent() {
     let (_listener, mut stream, link) = linked().await;
     let largest = link.max_payload();
     let big = vec![b'x'; largest];
-    let sent = link.publish(To::subject("a"), |block| block.put("n", "v"), &big);
+    let sent = link.publish(To::subject("a"), |block| block.put("n", "v"), &[&big]);
     assert!(matches!(sent, Err(Refused::TooLarge(size)) if size > largest), "{sent:?}");
     assert_eq!(link.publish_bare(To::subject("a b"), b""), Err(Refused::Subject));
     assert_eq!(link.publish_bare(To::subject("small"), b"1"), Ok(()));

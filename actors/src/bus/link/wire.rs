@@ -81,6 +81,10 @@ impl Message {
         self.whole.get(start..end).unwrap_or_default()
     }
 
+    fn bytes(&self, (start, end): (usize, usize)) -> Bytes {
+        self.whole.slice(start.min(self.whole.len())..end.min(self.whole.len()))
+    }
+
     fn text(&self, range: (usize, usize)) -> &str {
         // What is no text is as good as none: nothing is subscribed to or answered there.
         std::str::from_utf8(self.part(range)).unwrap_or_default()
@@ -104,6 +108,12 @@ impl Message {
         self.reply.map(|reply| self.text(reply))
     }
 
+    /// Where answers to it go, to keep.
+    #[must_use]
+    pub fn to_reply(&self) -> Option<Bytes> {
+        self.reply.map(|reply| self.bytes(reply))
+    }
+
     /// Its headers; none if it has none.
     #[must_use]
     pub fn headers(&self) -> Headers<'_> {
@@ -119,8 +129,7 @@ impl Message {
     /// What it carries, to keep.
     #[must_use]
     pub fn to_payload(&self) -> Bytes {
-        let (start, end) = self.payload;
-        self.whole.slice(start.min(self.whole.len())..end.min(self.whole.len()))
+        self.bytes(self.payload)
     }
 
     /// Whether it is the broker's own word that nobody listens where it was answered for.

@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use protocol::channel::{self, Locale, SafeStorageStatus};
-use protocol::envelope::{self, Request, RequestId};
+use protocol::envelope::{self, Request, RequestId, Written};
 use protocol::raw;
 use protocol::{Format, Problem, Raw, actions, channels};
 
@@ -68,7 +68,7 @@ fn action(format: Format, body: &[u8]) {
     match Request::read(format, body, "macro.render", known) {
         Err(refused) => {
             let id = refused.request_id.unwrap_or_else(RequestId::generate);
-            let reply = envelope::failure(format, id.as_str(), refused.failure, now);
+            let reply = Written::failure(format, id.as_str(), refused.failure, now, Vec::new()).parts().concat();
             let read = envelope::Reply::read(format, &reply).expect("a reply of ours can be read");
             assert!(!read.ok && read.request_id == id.as_str());
         }
@@ -81,7 +81,7 @@ fn action(format: Format, body: &[u8]) {
                 return;
             }
             let id = request.request_id.expect("an envelope has one");
-            let reply = envelope::success(format, id.as_str(), &request.payload, now);
+            let reply = Written::success(format, id.as_str(), &request.payload, now, Vec::new()).parts().concat();
             let read: Written<'_> = raw::read_object(format, &reply, "$").expect("a reply of ours");
             assert_eq!(read.request_id, id.as_str());
             assert_eq!(read.data.expect("data").bytes(), request.payload.bytes());

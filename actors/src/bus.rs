@@ -1,7 +1,7 @@
 //! The node's connection to the broker: the one place that knows NATS. It takes messages in, hands them to the
 //! router and publishes exactly one terminal reply each. ADR-32 services are in `bus::service`, the way of one
-//! message in `bus::intake`, what of it runs on in `bus::tasks`, repeats in `bus::once`, questions to other parts in `bus::ask`, the connection itself in
-//! `bus::link`.
+//! message in `bus::intake`, what of it runs on in `bus::tasks`, repeats in `bus::once`, questions to other parts in
+//! `bus::ask`, the connection itself in `bus::link`.
 
 pub mod ask;
 #[cfg(feature = "faults")]

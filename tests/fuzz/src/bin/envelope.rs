@@ -13,7 +13,7 @@ use protocol::{Format, Problem, Raw, actions, channels};
 /// The parts of a reply that are compared.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Written<'a> {
+struct Success<'a> {
     request_id: String,
     #[serde(borrow)]
     data: Option<Raw<'a>>,
@@ -82,7 +82,7 @@ fn action(format: Format, body: &[u8]) {
             }
             let id = request.request_id.expect("an envelope has one");
             let reply = Written::success(format, id.as_str(), &request.payload, now, Vec::new()).parts().concat();
-            let read: Written<'_> = raw::read_object(format, &reply, "$").expect("a reply of ours");
+            let read: Success<'_> = raw::read_object(format, &reply, "$").expect("a reply of ours");
             assert_eq!(read.request_id, id.as_str());
             assert_eq!(read.data.expect("data").bytes(), request.payload.bytes());
         }
@@ -115,7 +115,7 @@ fn channel(format: Format, body: &[u8]) {
     };
     let reply = channel::reply::<()>(format, &head, None);
     let read: channel::Reply = raw::read_object(format, &reply, "$").expect("a reply of ours");
-    assert_eq!(read.request_id, id);
+    assert_eq!(read.request_id, id.as_str());
 }
 
 fuzz_target!(|data: &[u8]| {

@@ -68,7 +68,8 @@ fn action(format: Format, body: &[u8]) {
     match Request::read(format, body, "macro.render", known) {
         Err(refused) => {
             let id = refused.request_id.unwrap_or_else(RequestId::generate);
-            let reply = Written::failure(format, id.as_str(), refused.failure, now, Vec::new()).parts().concat();
+            let reply =
+                Written::failure(format, id.as_str(), refused.failure, now, Vec::new()).parts().concat();
             let read = envelope::Reply::read(format, &reply).expect("a reply of ours can be read");
             assert!(!read.ok && read.request_id == id.as_str());
         }
@@ -81,7 +82,8 @@ fn action(format: Format, body: &[u8]) {
                 return;
             }
             let id = request.request_id.expect("an envelope has one");
-            let reply = Written::success(format, id.as_str(), &request.payload, now, Vec::new()).parts().concat();
+            let reply =
+                Written::success(format, id.as_str(), &request.payload, now, Vec::new()).parts().concat();
             let read: Success<'_> = raw::read_object(format, &reply, "$").expect("a reply of ours");
             assert_eq!(read.request_id, id.as_str());
             assert_eq!(read.data.expect("data").bytes(), request.payload.bytes());

@@ -18,7 +18,11 @@ fuzz_target!(|content: &str| {
     // Text without markup passes as it is.
     if content.contains(['<', '&']) {
         let cleaned = html::clean(content, &cleaner).map(Cow::into_owned);
-        assert_eq!(cleaned, html::clean_thoroughly(content, &cleaner), "the parser makes something else of it");
+        assert_eq!(
+            cleaned,
+            html::clean_thoroughly(content, &cleaner),
+            "the parser makes something else of it"
+        );
     }
     if let Ok(clean) = html::clean(content, &cleaner) {
         let again = html::clean_author(&clean, &cleaner).expect("what is clean is within the limits");

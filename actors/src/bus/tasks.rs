@@ -156,19 +156,18 @@ impl<F: Future<Output = ()>> Places<F> {
         let Some(mut place) = place else { return };
         // Sees what whoever has rung meanwhile, and need not ring again, did before.
         place.bell.rung.swap(false, Ordering::AcqRel);
-        let ended = match place.future.as_mut().as_pin_mut() {
-            Some(future) => {
-                let polled = AssertUnwindSafe(|| future.poll(&mut Context::from_waker(&place.waker)));
-                let polled = catch_unwind(polled);
-                if polled.is_err() {
-                    tracing::error!("the handling of a message panicked");
-                }
-                !matches!(polled, Ok(Poll::Pending))
+        let (future, mut context) = (&mut place.future, Context::from_waker(&place.waker));
+        let poll = AssertUnwindSafe(|| future.as_mut().as_pin_mut().map(|future| future.poll(&mut context)));
+        let ended = match catch_unwind(poll) {
+            Ok(polled) => polled.is_some_and(|polled| polled.is_ready()),
+            Err(_) => {
+                tracing::error!("the handling of a message panicked");
+                true
             }
-            None => false,
         };
-        if ended {
-            place.future.set(None);
+        // Apart: what it holds may panic too when it goes, and has gone all the same.
+        if ended && catch_unwind(AssertUnwindSafe(|| future.set(None))).is_err() {
+            tracing::error!("the end of a message's handling panicked");
         }
         let mut places = places.borrow_mut();
         let keeps = !ended || places.kept < KEPT;
@@ -284,6 +283,44 @@ mod tests {
         });
         receiver.await.unwrap();
         assert_eq!(Rc::strong_count(&dropped), 1);
+    }
+
+    #[actix_rt::test]
+    async fn what_panics_when_it_goes_takes_nobody_along() {
+        struct Bad;
+        impl Drop for Bad {
+            fn drop(&mut self) {
+                panic!("as it should");
+            }
+        }
+        let tasks = Tasks::<Any>::new();
+        for panics in [false, true] {
+            tasks.spawn(|| {
+                let held = Bad;
+                Box::pin(poll_fn(move |_| {
+                    let _held = &held;
+                    assert!(!panics, "as it should");
+                    Poll::Ready(())
+                }))
+            });
+        }
+        let (sender, receiver) = oneshot::channel();
+        tasks.spawn(|| Box::pin(async move { sender.send(()).unwrap() }));
+        tokio::time::timeout(Duration::from_secs(20), receiver).await.expect("a turn").unwrap();
+        assert_eq!((tasks.0.borrow().free.len(), size(&tasks)), (3, (3, 3)));
+    }
+
+    #[actix_rt::test]
+    async fn what_was_begun_runs_to_its_end_though_nothing_more_can_begin() {
+        let (tasks, (sender, receiver)) = (Tasks::<Any>::new(), oneshot::channel());
+        tasks.spawn(|| {
+            Box::pin(async move {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                sender.send(()).unwrap();
+            })
+        });
+        drop(tasks);
+        receiver.await.unwrap();
     }
 
     #[actix_rt::test]

@@ -26,7 +26,7 @@ use crate::worker::pool::Pool;
 const FETCH: Duration = Duration::from_secs(2);
 /// Most characters of a capability that are shown to a caller.
 const LONGEST_CAPABILITY: usize = 200;
-/// Names that are kept, found or not. Beyond that all are asked for anew.
+/// Names that are kept of all projects together, found or not; and lists. Beyond that all are asked for anew.
 const MOST_NAMES: usize = 10_000;
 /// Bodies that are kept, in bytes of text. Beyond that all are forgotten, and what is used comes back.
 const MOST_TEXT: usize = 32 << 20;
@@ -138,14 +138,40 @@ type Listed = HashMap<(String, Kind), Rc<[String]>>;
 /// Callers choose them, but only so many are kept that no choice makes finding one slow.
 type Names = foldhash::HashMap<String, Option<Rc<Script>>>;
 
+/// What names mean, by project. Callers choose these too.
+#[derive(Default)]
+struct Known {
+    projects: BTreeMap<String, Names>,
+    names: usize,
+}
+
+impl Known {
+    fn get(&self, project: &str, name: &str) -> Option<Option<Rc<Script>>> {
+        self.projects.get(project)?.get(name).cloned()
+    }
+
+    fn keep(&mut self, project: &str, found: impl ExactSizeIterator<Item = (String, Option<Rc<Script>>)>) {
+        if self.names + found.len() > MOST_NAMES {
+            *self = Self::default();
+        }
+        let kept = self.projects.entry(project.to_owned()).or_default();
+        let before = kept.len();
+        kept.extend(found);
+        self.names += kept.len() - before;
+    }
+
+    fn forget(&mut self, project: &str) {
+        self.names -= self.projects.remove(project).map_or(0, |names| names.len());
+    }
+}
+
 /// The scripts that this worker has met.
 pub struct Scripts {
     bus: Rc<Bus>,
     grants: Vec<Grant>,
     /// What is counted of them; those that go are forgotten there too.
     counters: Rc<Counters>,
-    /// By project, of which there are few.
-    known: RefCell<BTreeMap<String, Names>>,
+    known: RefCell<Known>,
     /// The ids of the enabled scripts of a project's kind, in their order.
     listed: RefCell<Listed>,
     bodies: RefCell<Bodies>,
@@ -249,7 +275,11 @@ impl Scripts {
                 let answer = self.ask(&question, origin, &within).await?;
                 let listed: Rc<[String]> = answer.listed.iter().map(ToString::to_string).collect();
                 if self.forgotten.get() == before {
-                    self.listed.borrow_mut().insert(place, Rc::clone(&listed));
+                    let mut kept = self.listed.borrow_mut();
+                    if kept.len() >= MOST_NAMES {
+                        kept.clear();
+                    }
+                    kept.insert(place, Rc::clone(&listed));
                 }
                 listed
             }
@@ -259,7 +289,7 @@ impl Scripts {
     }
 
     fn known(&self, origin: &Origin, name: &str) -> Option<Option<Rc<Script>>> {
-        self.known.borrow().get(origin.project.as_str())?.get(name).cloned()
+        self.known.borrow().get(origin.project.as_str(), name)
     }
 
     async fn fetch(&self, origin: &Origin, names: Vec<String>) -> Result<Vec<Option<Rc<Script>>>, Failure> {
@@ -275,12 +305,8 @@ impl Scripts {
             scripts.extend(self.with_bodies(answer.scripts, origin, &within).await?);
         }
         if self.forgotten.get() == before {
-            let mut known = self.known.borrow_mut();
-            let kept = known.entry(origin.project.as_str().to_owned()).or_default();
-            if kept.len() + scripts.len() > MOST_NAMES {
-                kept.clear();
-            }
-            kept.extend(names.into_iter().zip(scripts.iter().cloned()));
+            let found = names.into_iter().zip(scripts.iter().cloned());
+            self.known.borrow_mut().keep(origin.project.as_str(), found);
         }
         Ok(scripts)
     }
@@ -363,11 +389,11 @@ impl Scripts {
         self.forgotten.set(self.forgotten.get() + 1);
         match project {
             Some(project) => {
-                self.known.borrow_mut().remove(project);
+                self.known.borrow_mut().forget(project);
                 self.listed.borrow_mut().retain(|(of, _), _| of != project);
             }
             None => {
-                self.known.borrow_mut().clear();
+                self.known.take();
                 self.listed.borrow_mut().clear();
             }
         }
@@ -407,4 +433,31 @@ pub fn follow(worker: &Rc<super::State>) {
     };
     let listening = ["script.changed", protocol::script::LOADED].map(listen).into();
     worker.scripts.listening.replace(listening);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unknown(name: usize) -> (String, Option<Rc<Script>>) {
+        (name.to_string(), None)
+    }
+
+    #[test]
+    fn no_more_is_kept_than_so_many_names_whichever_projects_they_are_of() {
+        let mut known = Known::default();
+        for project in 0..MOST_NAMES + 5 {
+            known.keep(&project.to_string(), [unknown(project)].into_iter());
+            assert!(known.projects.len() <= MOST_NAMES && known.names <= MOST_NAMES);
+        }
+        assert_eq!((known.projects.len(), known.names), (5, 5));
+        assert!(known.get("0", "0").is_none());
+        let last = (MOST_NAMES + 4).to_string();
+        assert!(matches!(known.get(&last, &last), Some(None)));
+        known.keep(&last, (0..100).map(unknown));
+        known.keep(&last, (0..100).map(unknown));
+        assert_eq!(known.names, 105);
+        known.forget(&last);
+        assert_eq!((known.projects.len(), known.names), (4, 4));
+    }
 }
